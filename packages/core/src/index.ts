@@ -1,0 +1,6 @@
+export type * from './contracts/blob-driver.ts'
+export type * from './contracts/driver.ts'
+export type * from './contracts/index-driver.ts'
+export type * from './contracts/predicate.ts'
+export type * from './contracts/value.ts'
+export * from './errors/hub-error.ts'
