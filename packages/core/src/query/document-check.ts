@@ -1,0 +1,83 @@
+import type { Doc, Value } from '../contracts/value.ts'
+import { HubError } from '../errors/hub-error.ts'
+import { UNSAFE_NAMES } from './path.ts'
+
+/** Nesting a document may have. */
+export const MAX_DEPTH = 32
+
+/**
+ * Checks a document before it is written and gives a copy: -0 becomes 0, Dates are copied, nothing else changes. What the rules of
+ * docs/query.md ("What a document may hold") refuse cannot be stored, so that no back end can differ on it.
+ *
+ * @throws INVALID naming the path.
+ */
+export function checkDoc(doc: Readonly<Record<string, unknown>>): Doc {
+  const copy = checkValue(doc, '') as Record<string, Value>
+  if (typeof copy !== 'object' || copy === null || Array.isArray(copy) || copy instanceof Date) throw refuse('A document must be a plain object.', '')
+  const id = copy['_id']
+  if (typeof id !== 'string' || id === '') throw refuse('A document needs a non-empty string _id.', '_id')
+  return copy as Doc
+}
+
+/** Checks one value at a path, as {@link checkDoc} does. */
+export function checkValue(value: unknown, path: string, depth = 0, within: ReadonlySet<object> = new Set()): Value {
+  switch (typeof value) {
+    case 'boolean':
+      return value
+    case 'bigint':
+      if (BigInt.asIntN(64, value) !== value) throw refuse('The bigint does not fit 64 bits.', path)
+      return value
+    case 'number':
+      if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < 2 ** 64) {
+        throw refuse('The integer lies beyond 2^53 and may have been rounded already; give a bigint.', path)
+      }
+      return value === 0 ? 0 : value
+    case 'string':
+      if (!value.isWellFormed()) throw refuse('The string is not well-formed Unicode (it holds a lone surrogate).', path)
+      return value
+    case 'object':
+      break
+    default:
+      throw refuse(value === undefined ? 'The value is undefined; leave the field out, or store null.' : `A ${typeof value} cannot be stored.`, path)
+  }
+  if (value === null) return null
+  if (value instanceof Date) {
+    if (Number.isNaN(value.getTime())) throw refuse('The Date is invalid.', path)
+    return new Date(value)
+  }
+  if (within.has(value)) throw refuse('The value contains itself.', path)
+  if (depth >= MAX_DEPTH) throw refuse(`The value is nested deeper than ${MAX_DEPTH}.`, path)
+  const inside = new Set(within).add(value)
+  if (Array.isArray(value)) return Array.from(value, (part, i) => checkValue(part, join(path, String(i)), depth + 1, inside))
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+    throw refuse(`A ${value.constructor?.name ?? 'class instance'} cannot be stored in a document; only plain objects, arrays, Dates and scalars.`, path)
+  }
+  const copy: Record<string, Value> = {}
+  for (const [key, part] of Object.entries(value)) {
+    checkKey(key, join(path, key))
+    copy[key] = checkValue(part, join(path, key), depth + 1, inside)
+  }
+  return copy
+}
+
+function checkKey(key: string, path: string): void {
+  const why =
+    key === '' ? 'is empty'
+    : key.startsWith('$') ? 'starts with $'
+    : key.includes('.') ? 'contains a dot'
+    : key.includes('\u0000') ? 'contains NUL'
+    : /^\d+$/.test(key) ? 'consists of digits only'
+    : UNSAFE_NAMES.has(key) ? 'is a name of JavaScript prototypes'
+    : !key.isWellFormed() ? 'is not well-formed Unicode'
+    : undefined
+  if (why !== undefined) throw refuse(`The field name '${key}' ${why} and cannot be stored.`, path)
+}
+
+function join(path: string, key: string): string {
+  return path === '' ? key : `${path}.${key}`
+}
+
+function refuse(message: string, path: string): HubError {
+  return new HubError('INVALID', path === '' ? message : `${message} (at '${path}')`, { at: { scheme: 'core', op: 'write' }, path, reason: 'VALUE_REFUSED' })
+}

@@ -1,0 +1,83 @@
+import { join, resolve } from 'node:path'
+import { type Call, redactUrl, StoreClock } from '@tensorhub/core'
+import { makeFacadeIndexes } from '../documents/indexes.ts'
+import type { HubParts } from '../hub.ts'
+import type { ConnectionSpec } from './connection-spec.ts'
+import { isOwnFolder, openEmbeddedFolder } from './embedded-folder.ts'
+import { ensureFormatRecord } from './format-record.ts'
+import { embeddedStores, namedStores, openBoth, type Stores } from './open-stores.ts'
+import type { ConnectOptions } from './options.ts'
+import { checkProjectName, defaultProjectName } from './project-name.ts'
+import { resolveSettings } from './settings.ts'
+
+/** Resolves, opens and checks what the caller named. */
+export async function connect(url: string | undefined, given: ConnectOptions): Promise<HubParts> {
+  const { target, options } = await resolveSettings(url, given, process.env, process.cwd())
+  const projectName = checkProjectName(options.projectName ?? (await defaultProjectName(process.cwd())))
+  const call: Call = options.signal ? { signal: options.signal } : {}
+  const shared = { projectName, scripts: options.scripts, codecs: options.codecs ?? [], task: undefined }
+
+  if (target.kind === 'folder') {
+    const folder = await openEmbeddedFolder(target.folder, options.signal)
+    const workDir = options.workDir === undefined ? folder.work : resolve(options.workDir)
+    const stores = await ready(embeddedStores(folder), call, false)
+    return {
+      ...shared,
+      ...stores,
+      workDir,
+      embedded: await isOwnFolder(folder.folder),
+      connection: { folder: folder.folder, projectName, workDir },
+      collect: options.collect ?? true,
+      place: `embedded in ${folder.folder}`,
+    }
+  }
+
+  const workDir = resolve(options.workDir ?? join(process.cwd(), '.tensorhub-work'))
+  const stores = await ready(await namedStores(target.index, target.blobs), call, true)
+  return {
+    ...shared,
+    ...stores,
+    workDir,
+    embedded: false,
+    connection: connectionOf(target.index, target.blobs, projectName, workDir),
+    collect: options.collect ?? false,
+    place: `index ${describe(target.index)}, blobs ${describe(target.blobs)}`,
+  }
+}
+
+/** Opens a hub again from its connection, as a child process does; the documents it writes carry `task`. */
+export async function connectAgain(spec: ConnectionSpec, task: HubParts['task'], codecs: HubParts['codecs']): Promise<HubParts> {
+  const shared = { projectName: spec.projectName, workDir: spec.workDir, scripts: undefined, codecs, task, embedded: false, connection: spec, collect: false }
+  if (spec.folder !== undefined) {
+    const folder = await openEmbeddedFolder(spec.folder)
+    return { ...shared, ...(await ready(embeddedStores(folder), {}, false)), place: `embedded in ${folder.folder}` }
+  }
+  const index = spec.index as string
+  const blobs = spec.blobs as string
+  return { ...shared, ...(await ready(await namedStores(index, blobs), {}, true)), place: `index ${describe(index)}, blobs ${describe(blobs)}` }
+}
+
+/** Both layers reached, the format known, the facade's indexes there, the store's clock read. */
+async function ready(stores: Stores, call: Call, record: boolean): Promise<Stores & { clock: StoreClock }> {
+  await openBoth(stores, call.signal)
+  try {
+    if (record) await ensureFormatRecord(stores.index, call.signal)
+    await makeFacadeIndexes(stores.index, call)
+    const clock = new StoreClock(stores.index)
+    await clock.sync(call)
+    return { ...stores, clock }
+  } catch (error) {
+    await Promise.allSettled([stores.index.close(), stores.blobs.close()])
+    throw error
+  }
+}
+
+/** Only URLs that mean the same in another process can be handed on: not memory, not driver objects. */
+function connectionOf(index: unknown, blobs: unknown, projectName: string, workDir: string): ConnectionSpec | undefined {
+  const shareable = (url: unknown): url is string => typeof url === 'string' && !url.startsWith('memory:')
+  return shareable(index) && shareable(blobs) ? { index, blobs, projectName, workDir } : undefined
+}
+
+function describe(store: string | { readonly scheme: string }): string {
+  return typeof store === 'string' ? redactUrl(store) : `${store.scheme} (driver object)`
+}

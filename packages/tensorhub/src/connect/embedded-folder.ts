@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, open, readdir, readFile, realpath, rename, stat, unlink } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { HubError, throwIfAborted } from '@tensorhub/core'
+import { checkFormat, FORMAT } from './format-record.ts'
+
+/** The layout of an embedded hub (design §7). */
+export interface EmbeddedFolder {
+  readonly folder: string
+  readonly index: string
+  readonly blobs: string
+  readonly work: string
+}
+
+const OURS = /^(hub\.json(\..+\.tmp)?|index\.db(-wal|-shm|-journal)?|blobs|work)$/
+
+/**
+ * Opens or makes the folder of an embedded hub: `hub.json { format: 1 }`, `index.db`, `blobs/`, `work/`, readable by its owner only.
+ * Several processes may do so at once: `hub.json` appears whole, by link.
+ *
+ * @throws UNSUPPORTED for a newer format, before anything is touched; INVALID for a folder that holds something else; DENIED when unreadable.
+ */
+export async function openEmbeddedFolder(path: string, signal?: AbortSignal): Promise<EmbeddedFolder> {
+  const wanted = resolve(path.startsWith('file:') ? fileURLToPath(path) : path)
+  const at = { scheme: 'hub', op: 'connect', target: wanted }
+  throwIfAborted(signal, at)
+  try {
+    await mkdir(wanted, { recursive: true, mode: 0o700 })
+    const folder = await realpath(wanted)
+    const file = join(folder, 'hub.json')
+    let text = await readIfThere(file)
+    if (text === undefined) {
+      const foreign = (await readdir(folder)).find((name) => !OURS.test(name))
+      if (foreign !== undefined && (text = await readIfThere(file)) === undefined) {
+        throw new HubError('INVALID', `${folder} is not a hub and not empty (it holds '${foreign}'); name an empty or new folder.`, { at })
+      }
+    }
+    if (text === undefined) {
+      await putIfAbsent(folder, file)
+      text = await readFile(file, 'utf8')
+    }
+    checkFormat(parseRecord(text, file), at)
+    const hub = { folder, index: join(folder, 'index.db'), blobs: join(folder, 'blobs'), work: join(folder, 'work') }
+    await mkdir(hub.blobs, { recursive: true, mode: 0o700 })
+    await mkdir(hub.work, { recursive: true, mode: 0o700 })
+    return hub
+  } catch (error) {
+    throw folderError(error, at)
+  }
+}
+
+/** Whether the folder belongs to the user this process runs as, so that scripts found in it are that user's own. */
+export async function isOwnFolder(folder: string): Promise<boolean> {
+  const uid = process.getuid?.()
+  if (uid === undefined) return true // Windows: no uid; the folder was opened with this user's rights.
+  const info = await stat(folder)
+  return info.uid === uid && (info.mode & 0o022) === 0
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Writes the format record so that it is whole or absent, and the first of several processes wins. */
+async function putIfAbsent(folder: string, file: string): Promise<void> {
+  const temp = join(folder, `hub.json.${randomBytes(8).toString('hex')}.tmp`)
+  const handle = await open(temp, 'wx', 0o600)
+  try {
+    await handle.writeFile(`${JSON.stringify({ format: FORMAT })}\n`)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  try {
+    await link(temp, file)
+    await unlink(temp)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === 'EEXIST') return void (await unlink(temp))
+    // File systems without hard links: every racer renames the same bytes over the name, so any order gives the same file.
+    if (code === 'EPERM' || code === 'ENOTSUP' || code === 'EOPNOTSUPP' || code === 'ENOSYS' || code === 'EXDEV' || code === 'EMLINK') {
+      return rename(temp, file)
+    }
+    throw error
+  }
+  if (process.platform !== 'win32') {
+    const directory = await open(folder, 'r')
+    try {
+      await directory.sync()
+    } finally {
+      await directory.close()
+    }
+  }
+}
+
+function parseRecord(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new HubError('INTEGRITY', `${file} is damaged: it is not JSON. If the folder is a hub of this version, its content is { "format": ${FORMAT} }.`, {
+      at: { scheme: 'hub', op: 'connect', target: file },
+      cause,
+    })
+  }
+}
+
+function folderError(error: unknown, at: { scheme: string; op: string; target: string }): unknown {
+  const code = (error as NodeJS.ErrnoException).code
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new HubError('DENIED', `The hub folder ${at.target} cannot be read and written by this user (${code}); change its owner or rights, or name another folder.`, { at, cause: error })
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return new HubError('INVALID', `${at.target} is not a folder.`, { at, cause: error })
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new HubError('STORAGE_FULL', `No space left for the hub folder ${at.target}.`, { at, cause: error })
+    default:
+      return error
+  }
+}

@@ -1,0 +1,40 @@
+import { type BlobDriver, BlobStore, type IndexDriver, IndexStore, openBlobsUrl, openIndexUrl } from '@tensorhub/core'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { fs } from '@tensorhub/fs'
+import { sqlite } from '@tensorhub/sqlite'
+import type { EmbeddedFolder } from './embedded-folder.ts'
+import { importOptional } from './optional-package.ts'
+
+export interface Stores {
+  readonly index: IndexStore
+  readonly blobs: BlobStore
+}
+
+/** The stores of an embedded hub: SQLite and files. */
+export function embeddedStores(folder: EmbeddedFolder): Stores {
+  return { index: new IndexStore(sqlite({ file: folder.index })), blobs: new BlobStore(fs({ folder: folder.blobs })) }
+}
+
+/** The stores named by URLs or given as driver objects. Adapters load when a URL asks for them. */
+export async function namedStores(index: string | IndexDriver, blobs: string | BlobDriver): Promise<Stores> {
+  return {
+    index: new IndexStore(typeof index === 'string' ? await openIndexUrl(index, { load: importOptional }) : index),
+    blobs: new BlobStore(typeof blobs === 'string' ? await openBlobsUrl(blobs, { load: importOptional }) : blobs),
+  }
+}
+
+/** Opens both layers; when one fails, the other is closed again. */
+export async function openBoth(stores: Stores, signal?: AbortSignal): Promise<void> {
+  const call = signal ? { signal } : {}
+  const results = await Promise.allSettled([stores.index.open(call), stores.blobs.open(call)])
+  const failed = results.find((r) => r.status === 'rejected')
+  if (failed === undefined) return
+  await Promise.allSettled([stores.index.close(), stores.blobs.close()])
+  throw failed.reason
+}
+
+/** A path as the URL a child process can use. */
+export function folderUrl(...parts: string[]): string {
+  return pathToFileURL(join(...parts)).href
+}

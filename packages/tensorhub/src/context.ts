@@ -1,0 +1,30 @@
+import type { ContentStore } from '@tensorhub/content'
+import type { IndexStore, ModelCodec, StoreClock } from '@tensorhub/core'
+import type { ConnectionSpec } from './connect/connection-spec.ts'
+import type { ScriptPolicy } from './tasks/script-policy.ts'
+
+/** What one open hub shares among its namespaces. One project; every operation is confined to it. */
+export interface HubContext {
+  readonly index: IndexStore
+  readonly content: ContentStore
+  readonly clock: StoreClock
+  readonly projectName: string
+  /** Where scripts are unpacked: `<workDir>/<task>/<epoch>/`. */
+  readonly workDir: string
+  /** True for a hub that lives in a folder of this user (the default for `scripts: 'any'`). */
+  readonly embedded: boolean
+  /** How a child process opens the same hub; undefined where the stores live in this process only (memory, driver objects). */
+  readonly connection: ConnectionSpec | undefined
+  readonly scripts: ScriptPolicy | undefined
+  readonly codecs: readonly ModelCodec[]
+  /** Set inside a running task: every document written carries it. */
+  readonly task: { readonly id: string; readonly epoch: number } | undefined
+  /** A new ULID, monotonic within the process. */
+  newId(): string
+  /** The `_id` and `time` of a new document, both of the store's clock and neither running backwards within a process. */
+  stamp(): { readonly _id: string; readonly time: Date }
+  /** Tells waiters in this process that a task changed, so that they need not wait for their next poll. */
+  readonly changes: EventTarget
+  /** Throws CLOSED once the hub is closed. */
+  assertOpen(op: string): void
+}

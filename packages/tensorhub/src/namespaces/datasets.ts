@@ -1,0 +1,21 @@
+import type { DatasetRecord } from '../documents/record.ts'
+import { ContentNamespace, type TransferOptions } from './content-namespace.ts'
+
+/** `hub.datasets`: any value (arrays, tensors, objects, bytes, streams) under a name. */
+export class Datasets extends ContentNamespace<DatasetRecord, unknown> {
+  /**
+   * Saves a value. Acknowledged only when every byte and the record are durable and verified.
+   *
+   * @param value Nested arrays and objects, typed arrays, tensors `{ dtype, shape, data }`, Date, bigint, bytes, strings, numbers, null; or a
+   *   stream, async iterable or Blob of bytes, which is never whole in memory.
+   * @throws INVALID naming an unsupported value's path or a reserved tag; STORAGE_FULL; ABORTED.
+   */
+  async save(name: string, value: unknown, tags: Readonly<Record<string, unknown>> = {}, options?: TransferOptions): Promise<DatasetRecord> {
+    const op = this.op('save')
+    return this.store(value, { dataset_name: this.checkName(name, 'a dataset name', op) }, tags, options, undefined, op)
+  }
+
+  protected override revive(_record: DatasetRecord, content: unknown): Promise<unknown> {
+    return Promise.resolve(content)
+  }
+}

@@ -1,0 +1,27 @@
+import { type Call, type Value } from '@tensorhub/core'
+import { checkTags } from '../documents/collections.ts'
+import type { LogRecord } from '../documents/record.ts'
+import { callOf, checkOptions, type FilterInput } from './arguments.ts'
+import { Namespace } from './namespace.ts'
+
+/** `hub.logs`: events of a kind (`training`, `validation`, `testing`, or your own) with any fields. */
+export class Logs extends Namespace<LogRecord> {
+  /** Saves one event; durable when the promise resolves. Concurrent saves share a commit. */
+  async save(kind: string, tags: Readonly<Record<string, unknown>> = {}, options?: Call): Promise<LogRecord> {
+    const op = this.op('save')
+    this.context.assertOpen(op)
+    checkOptions(options, ['signal'], op)
+    const checked: Record<string, Value> = checkTags('logs', tags, op)
+    const document = { ...this.base(), kind: this.checkName(kind, 'a kind', op), ...checked }
+    await this.context.index.insert('logs', [document], callOf(options))
+    return { ...document, _rev: 0 }
+  }
+
+  /** Deletes the matching events; `{}` means all of the project. */
+  async delete(filter: FilterInput, options?: Call): Promise<{ documents: number }> {
+    const op = this.op('delete')
+    this.context.assertOpen(op)
+    checkOptions(options, ['signal'], op)
+    return { documents: await this.context.index.delete('logs', this.confine(this.parse(filter, op).where), callOf(options)) }
+  }
+}

@@ -1,0 +1,83 @@
+import type { Call, SortInput } from '@tensorhub/core'
+import { HubError } from '@tensorhub/core'
+import type { TransferOptions } from '../namespaces/content-namespace.ts'
+
+/**
+ * The trailing object of the original API's methods: its keyword arguments. The original's own parameters are in camelCase; everything else is a
+ * tag on save, and a filter on find, delete and wait (design §7).
+ */
+export type Keywords = Readonly<Record<string, unknown>>
+
+/** How one method reads its arguments. */
+interface Shape {
+  readonly op: string
+  /** The camelCase name of the leading name parameter, e.g. `datasetName`. */
+  readonly name: string
+  /** Options of this method beside the name; taken out of the keywords. */
+  readonly options: readonly string[]
+}
+
+export interface Parsed {
+  /** undefined = not given; null = any. */
+  readonly name: string | null | undefined
+  readonly tags: Readonly<Record<string, unknown>>
+  readonly options: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Reads `(name?, keywords?)`, where the name may stand in the keywords instead.
+ *
+ * @throws INVALID for arguments of another form, or a name given twice.
+ */
+export function readArguments(shape: Shape, args: readonly unknown[]): Parsed {
+  const at = { scheme: 'hub', op: shape.op }
+  if (args.length > 2) throw new HubError('INVALID', `${shape.op} takes a name and an object of keyword arguments; ${args.length} arguments are too many.`, { at })
+  const [first, second] = args
+  const firstIsKeywords = typeof first === 'object' && first !== null
+  if (firstIsKeywords && second !== undefined) {
+    throw new HubError('INVALID', `${shape.op}: an object of keyword arguments comes last.`, { at })
+  }
+  const keywords = firstIsKeywords ? first : second
+  if (keywords !== undefined && keywords !== null && (typeof keywords !== 'object' || Array.isArray(keywords) || keywords instanceof Date)) {
+    throw new HubError('INVALID', `${shape.op}: keyword arguments must be a plain object.`, { at })
+  }
+  const positional = firstIsKeywords ? undefined : first
+  const tags: Record<string, unknown> = {}
+  const options: Record<string, unknown> = {}
+  let name = positional
+  for (const [key, value] of Object.entries(keywords ?? {})) {
+    if (key === shape.name) {
+      if (positional !== undefined) throw new HubError('INVALID', `${shape.op}: '${shape.name}' is given twice.`, { at, path: key })
+      name = value
+    } else if (shape.options.includes(key)) {
+      options[key] = value
+    } else {
+      Object.defineProperty(tags, key, { value, enumerable: true, writable: true, configurable: true })
+    }
+  }
+  if (name !== undefined && name !== null && (typeof name !== 'string' || name === '')) {
+    throw new HubError('INVALID', `${shape.op}: '${shape.name}' must be a non-empty string.`, { at, path: shape.name })
+  }
+  return { name, tags, options }
+}
+
+/** The transfer options among the parsed ones. */
+export function transferOf(options: Readonly<Record<string, unknown>>): TransferOptions {
+  return {
+    ...(options['signal'] === undefined ? {} : { signal: options['signal'] as AbortSignal }),
+    ...(options['onProgress'] === undefined ? {} : { onProgress: options['onProgress'] as NonNullable<TransferOptions['onProgress']> }),
+  }
+}
+
+/** Signal and sort among the parsed ones. */
+export function sortOf(options: Readonly<Record<string, unknown>>): Call & { sort?: SortInput } {
+  return {
+    ...(options['signal'] === undefined ? {} : { signal: options['signal'] as AbortSignal }),
+    ...(options['sort'] === undefined ? {} : { sort: options['sort'] as SortInput }),
+  }
+}
+
+/** A filter of the namespaces from keyword filters and a name; null or no name = every name. */
+export function filterOf(field: string, name: string | null | undefined, tags: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return name === undefined || name === null ? { ...tags } : { $and: [{ [field]: name }, { ...tags }] }
+}
