@@ -3,7 +3,7 @@ import { HubError } from '../errors/hub-error.ts'
 import { UNSAFE_NAMES } from './path.ts'
 
 /** Nesting a document may have. */
-export const MAX_DEPTH = 32
+export const MAX_DEPTH = 200
 
 /**
  * Checks a document before it is written and gives a copy: -0 becomes 0, Dates are copied, nothing else changes. What the rules of
