@@ -1,0 +1,5 @@
+/** Options of `fs()`. */
+export interface FsOptions {
+  /** The folder; made when missing. */
+  readonly folder: string
+}

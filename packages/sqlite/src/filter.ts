@@ -1,0 +1,247 @@
+import { type Operand, type Order, type Path, type Predicate, RANK, rankOf, type TypeName, type Value } from '@tensorhub/core'
+import { ELEMENT, type FieldSql, fieldSql, jsonPath } from './expressions.ts'
+import type { Shapes } from './shapes.ts'
+
+export type SqlValue = null | number | bigint | string
+
+/** A filter as SQL. When not exact, it lets through more than matches, and `matches()` decides. */
+export interface CompiledFilter {
+  readonly sql: string
+  readonly params: readonly SqlValue[]
+  readonly exact: boolean
+}
+
+/** What a query tells about which indexes would serve it. */
+export interface Usage {
+  readonly equal: Set<string>
+  readonly range: Set<string>
+}
+
+/** Compiles a filter for one collection, given what its fields are known to hold. */
+export function compileFilter(where: Predicate, coll: string, shapes: Shapes): CompiledFilter & { readonly usage: Usage } {
+  const compiler = new Compiler(coll, shapes)
+  const part = compiler.compile(where)
+  return { ...part, usage: compiler.usage }
+}
+
+const EVERYTHING: CompiledFilter = { sql: '1', params: [], exact: true }
+const NOTHING: CompiledFilter = { sql: '0', params: [], exact: true }
+/** A part that SQL cannot decide: lets everything through. */
+const UNDECIDED: CompiledFilter = { sql: '1', params: [], exact: false }
+
+const RANK_OF_TYPE: Readonly<Record<TypeName, number>> = {
+  null: RANK.null,
+  number: RANK.number,
+  string: RANK.string,
+  object: RANK.object,
+  array: RANK.array,
+  bool: RANK.bool,
+  date: RANK.date,
+}
+
+class Compiler {
+  readonly usage: Usage = { equal: new Set(), range: new Set() }
+  readonly #coll: string
+  readonly #shapes: Shapes
+
+  constructor(coll: string, shapes: Shapes) {
+    this.#coll = coll
+    this.#shapes = shapes
+  }
+
+  compile(where: Predicate): CompiledFilter {
+    switch (where.op) {
+      case 'everything':
+        return EVERYTHING
+      case 'and':
+        return joined(
+          where.of.map((part) => this.compile(part)),
+          ' AND ',
+        )
+      case 'or':
+        return joined(
+          where.of.map((part) => this.compile(part)),
+          ' OR ',
+        )
+      case 'nor':
+        return negated(
+          joined(
+            where.of.map((part) => this.compile(part)),
+            ' OR ',
+          ),
+        )
+      case 'not':
+        return negated(this.compile(where.of))
+      case 'ne':
+        return negated(this.compile({ op: 'eq', path: where.path, value: where.value }))
+      case 'nin':
+        return negated(this.compile({ op: 'in', path: where.path, values: where.values }))
+      case 'in':
+        return this.#in(where.path, where.values)
+      case 'all':
+        if (where.values.length === 0) return NOTHING
+        return joined(
+          where.values.map((value) => this.compile({ op: 'eq', path: where.path, value })),
+          ' AND ',
+        )
+      case 'eq':
+      case 'gt':
+      case 'gte':
+      case 'lt':
+      case 'lte':
+        return this.#compare(where.op, where.path, where.value)
+      case 'exists':
+        return this.#exists(where.path, where.value)
+      case 'type':
+        return this.#type(where.path, where.types)
+      case 'size': {
+        const field = this.#field(where.path)
+        if (field === undefined || where.path[0] === '_id') return UNDECIDED
+        if (!this.#shapes.holdsArray(this.#coll, where.path.join('.'))) return NOTHING
+        return { sql: `(${field.rank}=5 AND json_array_length(body,'${jsonPath(where.path)}')=?)`, params: [where.value], exact: true }
+      }
+      case 'elemMatch': {
+        const field = this.#field(where.path)
+        if (field === undefined) return UNDECIDED
+        return this.#shapes.holdsArray(this.#coll, where.path.join('.')) ? { sql: `${field.rank}=5`, params: [], exact: false } : NOTHING
+      }
+      case 'prefix':
+      case 'contains': {
+        const { op, value } = where
+        return this.#text(where.path, (field) => (op === 'prefix' ? prefixSql(field, value) : { sql: `(${field.rank}=3 AND instr(${field.value},?)>0)`, params: [value], exact: true }))
+      }
+      case 'regex': {
+        const found = this.#text(where.path, (field) => ({ sql: `${field.rank}=3`, params: [], exact: true }))
+        return { ...found, exact: false }
+      }
+    }
+  }
+
+  /** The field's SQL where no array stands on the way to it; otherwise JavaScript decides. */
+  #field(path: Path): FieldSql | undefined {
+    const field = fieldSql(path)
+    if (field === undefined) return undefined
+    for (let i = 1; i < path.length; i++) if (this.#shapes.holdsArray(this.#coll, path.slice(0, i).join('.'))) return undefined
+    return field
+  }
+
+  /** Applies a test to the field, and where arrays are known there, to their elements too. */
+  #each(path: Path, test: (field: FieldSql) => CompiledFilter): CompiledFilter {
+    const field = this.#field(path)
+    if (field === undefined) return UNDECIDED
+    const scalar = test(field)
+    if (!this.#shapes.holdsArray(this.#coll, path.join('.'))) return scalar
+    const element = test(ELEMENT)
+    return {
+      sql: `(${scalar.sql} OR (${field.rank}=5 AND EXISTS(SELECT 1 FROM json_each(body,'${jsonPath(path)}') e WHERE ${element.sql})))`,
+      params: [...scalar.params, ...element.params],
+      exact: scalar.exact && element.exact,
+    }
+  }
+
+  #compare(op: 'eq' | 'gt' | 'gte' | 'lt' | 'lte', path: Path, value: Operand): CompiledFilter {
+    const rank = rankOf(value as Value)
+    if (rank === RANK.null) {
+      if (op === 'gt' || op === 'lt') return NOTHING
+      return this.#each(path, (field) => ({ sql: `${field.rank}<=1`, params: [], exact: true }))
+    }
+    if (rank === RANK.array) {
+      const field = this.#field(path)
+      if (field === undefined) return UNDECIDED
+      return this.#shapes.holdsArray(this.#coll, path.join('.')) ? { sql: `${field.rank}=5`, params: [], exact: false } : NOTHING
+    }
+    if (Number.isNaN(value)) {
+      if (op === 'gt' || op === 'lt') return NOTHING
+      return this.#each(path, (field) => ({ sql: `(${field.rank}=2 AND ${field.value} IS NULL)`, params: [], exact: true }))
+    }
+    const sign = { eq: '=', gt: '>', gte: '>=', lt: '<', lte: '<=' }[op]
+    this.usage[op === 'eq' ? 'equal' : 'range'].add(path.join('.'))
+    const param = sqlValue(value)
+    return this.#each(path, (field) => ({ sql: `(${field.rank}=${rank} AND ${field.value}${sign}?)`, params: [param], exact: true }))
+  }
+
+  #in(path: Path, values: readonly Operand[]): CompiledFilter {
+    if (values.length === 0) return NOTHING
+    const simple = values.every((value) => typeof value === 'string')
+    if (simple) {
+      this.usage.equal.add(path.join('.'))
+      return this.#each(path, (field) => ({ sql: `(${field.rank}=3 AND ${field.value} IN (${values.map(() => '?').join(',')}))`, params: values as readonly string[], exact: true }))
+    }
+    return joined(
+      values.map((value) => this.#compare('eq', path, value)),
+      ' OR ',
+    )
+  }
+
+  #exists(path: Path, wanted: boolean): CompiledFilter {
+    if (this.#field(path) === undefined) return UNDECIDED
+    if (path.length === 1 && path[0] === '_id') return wanted ? EVERYTHING : NOTHING
+    return { sql: `json_type(body,'${jsonPath(path)}') IS ${wanted ? 'NOT NULL' : 'NULL'}`, params: [], exact: true }
+  }
+
+  #type(path: Path, types: readonly TypeName[]): CompiledFilter {
+    const ranks = types.filter((type) => type !== 'null').map((type) => RANK_OF_TYPE[type])
+    const parts: CompiledFilter[] = []
+    if (ranks.length > 0) parts.push(this.#each(path, (field) => ({ sql: `${field.rank} IN (${ranks.join(',')})`, params: [], exact: true })))
+    if (types.includes('null')) {
+      const field = this.#field(path)
+      if (field === undefined || this.#shapes.holdsArray(this.#coll, path.join('.'))) return UNDECIDED
+      parts.push(path[0] === '_id' ? NOTHING : { sql: `json_type(body,'${jsonPath(path)}')='null'`, params: [], exact: true })
+    }
+    return joined(parts, ' OR ')
+  }
+
+  #text(path: Path, test: (field: FieldSql) => CompiledFilter): CompiledFilter {
+    this.usage.range.add(path.join('.'))
+    return this.#each(path, test)
+  }
+}
+
+/** Texts from the prefix up to, not including, the next text of its length: an index serves it. */
+function prefixSql(field: FieldSql, prefix: string): CompiledFilter {
+  const points = [...prefix]
+  while (points.length > 0) {
+    const last = (points.pop() as string).codePointAt(0) as number
+    if (last === 0x10ffff) continue
+    const next = last + 1 >= 0xd800 && last + 1 <= 0xdfff ? 0xe000 : last + 1
+    return { sql: `(${field.rank}=3 AND ${field.value}>=? AND ${field.value}<?)`, params: [prefix, points.join('') + String.fromCodePoint(next)], exact: true }
+  }
+  return prefix === '' ? { sql: `${field.rank}=3`, params: [], exact: true } : { sql: `(${field.rank}=3 AND ${field.value}>=?)`, params: [prefix], exact: false }
+}
+
+function joined(parts: readonly CompiledFilter[], operator: ' AND ' | ' OR '): CompiledFilter {
+  if (parts.length === 0) return operator === ' AND ' ? EVERYTHING : NOTHING
+  if (parts.length === 1) return parts[0] as CompiledFilter
+  return {
+    sql: `(${parts.map((part) => part.sql).join(operator)})`,
+    params: parts.flatMap((part) => part.params),
+    exact: parts.every((part) => part.exact),
+  }
+}
+
+/** NULL must never leak out of a negation; what is not exact cannot be negated at all. */
+function negated(part: CompiledFilter): CompiledFilter {
+  if (!part.exact) return UNDECIDED
+  return { sql: `NOT coalesce(${part.sql},0)`, params: part.params, exact: true }
+}
+
+function sqlValue(value: Operand): SqlValue {
+  if (typeof value === 'boolean') return value ? 1 : 0
+  if (value instanceof Date) return value.getTime()
+  return value as SqlValue
+}
+
+/** An order as SQL, or undefined where arrays or objects among the values need core's comparison. */
+export function compileOrder(order: Order, coll: string, shapes: Shapes): string | undefined {
+  const terms: string[] = []
+  for (const { path, dir } of order) {
+    const field = fieldSql(path)
+    if (field === undefined) return undefined
+    for (let i = 1; i <= path.length; i++) if (shapes.holdsArray(coll, path.slice(0, i).join('.'))) return undefined
+    if (shapes.holdsObject(coll, path.join('.'))) return undefined
+    const word = dir === 1 ? 'ASC' : 'DESC'
+    if (field.rank !== '3') terms.push(`${field.rank} ${word}`)
+    terms.push(`${field.value} ${word}`)
+  }
+  return terms.join(',')
+}

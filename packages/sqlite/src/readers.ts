@@ -1,0 +1,90 @@
+import { throwIfAborted } from '@tensorhub/core'
+import { Connection } from './connection.ts'
+import type { SqlValue } from './filter.ts'
+import { withLock } from './with-lock.ts'
+
+type Row = Record<string, unknown>
+
+/** Rows a batch has at most, and ms it takes at most, before the event loop gets its turn. */
+const BATCH_ROWS = 256
+const BATCH_MS = 8
+const LOCK_TIMEOUT = 30_000
+
+/**
+ * Read-only connections. A read that spans several batches keeps one for itself, so that it sees one snapshot while writes go on; short reads
+ * share the first.
+ */
+export class Readers {
+  readonly #file: string
+  readonly #short: Connection
+  #free: Connection[] = []
+  #closed = false
+
+  constructor(file: string) {
+    this.#file = file
+    this.#short = new Connection(file, true)
+  }
+
+  /** All rows of a short read. */
+  async all(sql: string, params: readonly SqlValue[], signal: AbortSignal | undefined): Promise<Row[]> {
+    throwIfAborted(signal)
+    return withLock(() => this.#short.prepare(sql).all(...params) as Row[], LOCK_TIMEOUT, signal)
+  }
+
+  /** The highest row of the shapes, as of now. */
+  shapesVersion(): number {
+    return (this.#short.prepare('SELECT coalesce(max(id),0) AS v FROM th_shapes').get() as Row)['v'] as number
+  }
+
+  /** About how many rows a table has; never less by much, since rows are numbered upwards. */
+  rowsAbout(coll: string): number {
+    return (this.#short.prepare(`SELECT coalesce(max(rowid),0) AS n FROM "c_${coll}"`).get() as Row)['n'] as number
+  }
+
+  /** The bodies of a query in batches. With a small `limit` it is read at once. */
+  async *batches(sql: string, params: readonly SqlValue[], limit: number | undefined, signal: AbortSignal | undefined): AsyncGenerator<readonly string[], void, undefined> {
+    if (limit !== undefined && limit <= BATCH_ROWS) {
+      yield (await this.all(sql, params, signal)).map((row) => row['body'] as string)
+      return
+    }
+    const connection = this.#free.pop() ?? new Connection(this.#file, true)
+    const statement = connection.database.prepare(sql)
+    let rows: Iterator<Row> | undefined
+    try {
+      const read = () => {
+        rows ??= statement.iterate(...params) as Iterator<Row>
+        const bodies: string[] = []
+        const until = performance.now() + BATCH_MS
+        for (;;) {
+          const { done, value } = rows.next()
+          if (done === true) return { bodies, done: true }
+          bodies.push(value['body'] as string)
+          if (bodies.length >= BATCH_ROWS || performance.now() > until) return { bodies, done: false }
+        }
+      }
+      for (;;) {
+        throwIfAborted(signal)
+        // Only the first step can meet a lock (recovery of the log); then nothing has been read yet.
+        const batch = await withLock(read, LOCK_TIMEOUT, signal)
+        yield batch.bodies
+        if (batch.done) return
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    } finally {
+      rows?.return?.()
+      if (this.#closed || this.#free.length >= 4) connection.close()
+      else this.#free.push(connection)
+    }
+  }
+
+  forget(): void {
+    this.#short.forget()
+    for (const connection of this.#free) connection.forget()
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const connection of [this.#short, ...this.#free]) connection.close()
+    this.#free = []
+  }
+}

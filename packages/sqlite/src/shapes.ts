@@ -1,0 +1,75 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { type Doc, isObject, type Value } from '@tensorhub/core'
+
+/**
+ * Which fields of a collection ever held an array or an object. Where none did, a field is a scalar and SQL decides filters and orders on it
+ * exactly, by index; where one did, arrays' rules need more. Rows are written in the transaction of the document, so every reader's snapshot has
+ * both or neither.
+ */
+export class Shapes {
+  readonly #known = new Map<string, Set<string>>()
+  /** The highest row read; a higher one in the database means another process added some. */
+  version = 0
+
+  /** Reads rows that are new since last time. */
+  refresh(database: DatabaseSync): void {
+    for (const row of database.prepare('SELECT id, coll, shape FROM th_shapes WHERE id > ? ORDER BY id').all(this.version)) {
+      this.#add(row['coll'] as string, row['shape'] as string)
+      this.version = row['id'] as number
+    }
+  }
+
+  /** Rows read inside a transaction that was undone may get their numbers again: all are read anew. Knowing too many shapes is harmless. */
+  rolledBack(): void {
+    this.version = 0
+  }
+
+  /** The shapes of a document that are not known yet; the caller stores them with it. */
+  unknown(coll: string, doc: Doc): string[] {
+    const known = this.#known.get(coll)
+    if (known?.has(ANY)) return []
+    const found = new Set<string>()
+    collect(doc, '', 0, found)
+    const fresh = [...found].filter((shape) => !known?.has(shape))
+    return (known?.size ?? 0) + fresh.length > MOST ? [ANY] : fresh
+  }
+
+  holdsArray(coll: string, path: string): boolean {
+    return this.#has(coll, `[${path}`)
+  }
+
+  holdsObject(coll: string, path: string): boolean {
+    return this.#has(coll, `{${path}`)
+  }
+
+  #has(coll: string, shape: string): boolean {
+    const known = this.#known.get(coll)
+    return known !== undefined && (known.has(shape) || known.has(ANY))
+  }
+
+  #add(coll: string, shape: string): void {
+    let known = this.#known.get(coll)
+    if (known === undefined) {
+      known = new Set()
+      this.#known.set(coll, known)
+    }
+    known.add(shape)
+  }
+}
+
+/** "Anything anywhere": of a collection with very many different fields. */
+const ANY = '*'
+const MOST = 1000
+
+function collect(node: { readonly [key: string]: Value }, prefix: string, depth: number, found: Set<string>): void {
+  for (const [key, value] of Object.entries(node)) {
+    const path = prefix === '' ? key : `${prefix}.${key}`
+    if (Array.isArray(value)) found.add(`[${path}`)
+    else if (isObject(value)) {
+      found.add(`{${path}`)
+      // Deeper fields of a very nested value are covered by saying "array" of the last one followed.
+      if (depth < 6) collect(value, path, depth + 1, found)
+      else found.add(`[${path}`)
+    }
+  }
+}
