@@ -34,6 +34,12 @@ export interface HubParts {
   readonly place: string
 }
 
+/** What `hub.io` gives: a `tf.io.IOHandler`, in types that need no TensorFlow.js. */
+export interface ModelIo {
+  save(artifacts: object): Promise<{ modelArtifactsInfo: { dateSaved: Date; modelTopologyType: 'JSON' } }>
+  load(): Promise<{ modelTopology?: object; weightData?: ArrayBuffer; format?: string }>
+}
+
 /** Options of `hub.gc()`. */
 export interface GcOptions extends Call {
   /** Only count. Default false. */
@@ -149,13 +155,19 @@ export class TensorHub implements AsyncDisposable {
   }
 
   /**
-   * A TensorFlow.js IOHandler over a query: `await model.save(hub.io('mlp'))`, `await tf.loadLayersModel(hub.io({ model_name: 'mlp' }))`. Needs
-   * @tensorhub/tfjs.
+   * A TensorFlow.js IOHandler over a query: `await model.save(hub.io('mlp'))`, `await tf.loadLayersModel(hub.io({ modelName: 'mlp', sort: { accuracy:
+   * -1 } }))`. Needs @tensorhub/tfjs, which is loaded when the handler is used.
    */
-  async io(query: string | Readonly<Record<string, unknown>>): Promise<unknown> {
+  io(query: string | Readonly<Record<string, unknown>>): ModelIo {
     this.#assertOpen('io')
-    const module = (await importOptional('@tensorhub/tfjs', 'hub.io')) as { io: (hub: TensorHub, query: string | Readonly<Record<string, unknown>>) => unknown }
-    return module.io(this, query)
+    const handler = async () => {
+      const module = (await importOptional('@tensorhub/tfjs', 'hub.io')) as { io: (hub: TensorHub, query: unknown) => ModelIo }
+      return module.io(this, query)
+    }
+    return {
+      save: async (artifacts) => (await handler()).save(artifacts),
+      load: async () => (await handler()).load(),
+    }
   }
 
   /** Closes the stores this hub opened. Later calls fail with CLOSED; closing twice is harmless. */

@@ -2,7 +2,7 @@ export { HubError, isHubError, type ErrorCode, type ModelCodec } from '@tensorhu
 export type { CheckReport, GcReport, Manifest, Progress, Tensor } from '@tensorhub/content'
 export type { ConnectOptions, OriginalOptions, StoreOptions } from './connect/options.ts'
 export type { ContentRecord, DatasetRecord, HubRecord, LogRecord, ModelRecord } from './documents/record.ts'
-export { type CheckOptions, type GcOptions, TensorHub } from './hub.ts'
+export { type CheckOptions, type GcOptions, type ModelIo, TensorHub } from './hub.ts'
 export type { FilterInput, FindOptions } from './namespaces/arguments.ts'
 export type { DeleteReceipt, TransferOptions } from './namespaces/content-namespace.ts'
 export { Datasets } from './namespaces/datasets.ts'

@@ -2,14 +2,17 @@ import { HubError, type ModelCodec } from '@tensorhub/core'
 import { importOptional } from '../connect/optional-package.ts'
 
 const TFJS = '@tensorhub/tfjs'
+/** A value may bring its own codec under this key (a model taken apart by a tf.io.IOHandler does). */
+const OWN_CODEC = Symbol.for('tensorhub.codec')
 /** The formats the content store itself understands. */
 const PLAIN = ['value', 'file']
 
 /** The codec that takes this model: one of the hub's, or @tensorhub/tfjs when the value has TensorFlow's shape; undefined for plain values. */
 export async function codecFor(codecs: readonly ModelCodec[], model: unknown): Promise<ModelCodec | undefined> {
-  const own = codecs.find((codec) => codec.accepts(model))
+  const brought = typeof model === 'object' && model !== null ? (model as { [OWN_CODEC]?: ModelCodec })[OWN_CODEC] : undefined
+  const own = brought ?? codecs.find((codec) => codec.accepts(model))
   if (own !== undefined || !looksLikeTensorFlow(model)) return own
-  return loadTfjs('Saving a TensorFlow.js model')
+  return (await loadTfjs('Saving a TensorFlow.js model')).find((codec) => codec.accepts(model))
 }
 
 /** The codec that wrote a format; undefined for plain values. @throws UNSUPPORTED naming what is missing. */
@@ -17,16 +20,17 @@ export async function codecOfFormat(codecs: readonly ModelCodec[], format: strin
   if (PLAIN.includes(format)) return undefined
   const own = codecs.find((codec) => codec.format === format)
   if (own !== undefined) return own
-  if (format.startsWith('tfjs-')) return loadTfjs('Loading a TensorFlow.js model')
+  const tfjs = format.startsWith('tfjs-') ? (await loadTfjs('Loading a TensorFlow.js model')).find((codec) => codec.format === format) : undefined
+  if (tfjs !== undefined) return tfjs
   throw new HubError('UNSUPPORTED', `The model has the format '${format}', and no codec of this hub reads it; pass it: connect({ codecs: […] }).`, {
     at: { scheme: 'hub', op: 'models.load' },
     reason: 'CODEC_MISSING',
   })
 }
 
-async function loadTfjs(why: string): Promise<ModelCodec> {
-  const module = (await importOptional(TFJS, why)) as { tfjs: () => ModelCodec }
-  return module.tfjs()
+async function loadTfjs(why: string): Promise<readonly ModelCodec[]> {
+  const module = (await importOptional(TFJS, why)) as { codecs: () => readonly ModelCodec[] }
+  return module.codecs()
 }
 
 /** Duck typing, because several copies of TensorFlow.js may be loaded: what every tf.LayersModel and tf.GraphModel has. */

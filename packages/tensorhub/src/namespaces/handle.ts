@@ -22,6 +22,13 @@ export class Handle<R extends ContentRecord, T> {
     return this.#revive(await this.#context.content.load(this.record.content, transfer(options)))
   }
 
+  /** The value as it is stored, without its format's codec: of a TensorFlow.js model its topology and weights as plain values. */
+  async content(options?: TransferOptions): Promise<unknown> {
+    this.#context.assertOpen('content')
+    checkOptions(options, ['signal', 'onProgress'], 'content')
+    return this.#context.content.load(this.record.content, transfer(options))
+  }
+
   /**
    * Rows `start` to `end` (exclusive) of the tensors in the value, reading only the chunks they lie in. With `tensor`, only that one.
    */
