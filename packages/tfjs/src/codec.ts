@@ -42,7 +42,8 @@ export function tfjs(options: TfjsOptions = {}): ModelCodec {
       )
     },
     async load(content: unknown): Promise<LayersModelLike> {
-      return (await tf()).loadLayersModel(fromMemory(content) as never)
+      const handler = fromMemory(content)
+      return (await tf()).loadLayersModel(handler as never)
     },
   }
 }
@@ -58,7 +59,8 @@ export function tfjsGraph(options: Pick<TfjsOptions, 'tf'> = {}): ModelCodec {
       return storedModelOf(await takeApart(model, {}))
     },
     async load(content: unknown): Promise<GraphModelLike> {
-      return (await tf()).loadGraphModel(fromMemory(content) as never)
+      const handler = fromMemory(content)
+      return (await tf()).loadGraphModel(handler as never)
     },
   }
 }

@@ -35,7 +35,8 @@ interface PlainTf extends TensorFlowLike {
   ready(): Promise<void>
 }
 
-const GET_NATIVE = 'npm i @tensorflow/tfjs-node (or tfjs-node-gpu); where its download fails, see the README of @tensorhub/tfjs'
+const GET_NATIVE =
+  'npm i @tensorflow/tfjs-node (or tfjs-node-gpu); where its download fails, see the README of @tensorhub/tfjs'
 const loaded = new Map<string, Promise<LoadedTf>>()
 let said = false
 

@@ -1,0 +1,34 @@
+/**
+ * A task runner: takes the newest task that is due, runs it, and looks again. Start as many as you like, on as many machines as reach the hub:
+ *
+ *   node runner.ts [--url URL]
+ *
+ * It ends on SIGINT and SIGTERM, and with the program that started it.
+ */
+import { setTimeout as wait } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { isHubError } from 'tensorhub'
+import { connect } from './connect.ts'
+import { TASK } from './plan.ts'
+
+/** How long an idle runner waits before it looks again, in ms. */
+const IDLE = 500
+
+const { values } = parseArgs({ options: { url: { type: 'string' } } })
+const stop = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => stop.abort(new Error(`${signal} received`)))
+// Only when started by main.ts: its end closes the channel.
+process.on('disconnect', () => stop.abort(new Error('the dispatcher has ended')))
+
+await using hub = await connect(values.url)
+try {
+  while (!stop.signal.aborted) {
+    const outcome = await hub.runTopTask(TASK, { sort: [['time', -1]], signal: stop.signal })
+    if (outcome === false) await wait(IDLE, undefined, { signal: stop.signal })
+  }
+} catch (error) {
+  if (!stop.signal.aborted && !isHubError(error, 'ABORTED')) throw error
+} finally {
+  if (process.connected) process.disconnect()
+}

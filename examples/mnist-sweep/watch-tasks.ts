@@ -1,0 +1,44 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { TensorHub } from 'tensorhub'
+import { TASK } from './plan.ts'
+import type { ProgressDisplay, TaskView } from './progress.ts'
+
+/** How often the display looks into the hub, in ms. */
+const EVERY = 300
+
+interface Reported {
+  readonly epoch?: number
+  readonly part?: number
+  readonly loss?: number
+  readonly accuracy?: number
+}
+
+async function look(hub: TensorHub): Promise<TaskView[]> {
+  const tasks = await hub.tasks.find({ task_name: TASK }).toArray()
+  return tasks.map((task) => {
+    const { epochs = 0 } = (task.hyper_parameters ?? {}) as { epochs?: number }
+    const { epoch = 0, part = 0, ...figures } = (task.progress ?? {}) as Reported
+    return { name: String(task.description), status: task.status, epochs, epoch, part, ...figures }
+  })
+}
+
+/** Waits until every task is finished, failed or cancelled, showing them as they go. */
+export async function watchTasks(hub: TensorHub, display: ProgressDisplay, signal: AbortSignal): Promise<void> {
+  console.log()
+  const over = new AbortController()
+  const showing = (async () => {
+    while (!over.signal.aborted && !signal.aborted) {
+      display.show(await look(hub))
+      await wait(EVERY)
+    }
+  })()
+  try {
+    await Promise.race([hub.tasks.wait({ task_name: TASK }, { signal }), showing])
+    signal.throwIfAborted()
+  } finally {
+    over.abort()
+    await showing
+    display.show(await look(hub))
+    display.end()
+  }
+}
