@@ -5,6 +5,8 @@ export const base: UserConfig = {
   entry: ['src/**/*.ts', '!src/**/*.test.ts'],
   format: 'esm',
   platform: 'node',
+  // `.js`, as the packages' exports and the worker entries say; the default for node is `.mjs`.
+  fixedExtension: false,
   target: 'node22.18',
   unbundle: true,
   dts: true,
