@@ -17,23 +17,30 @@ export function drawDigit(image: Uint8Array): string[] {
   )
 }
 
-/** Several digits side by side, each with a caption below, cut to the columns and lines that have ink in any of them. */
-export function drawRow(images: readonly Uint8Array[], captions: readonly string[]): string {
+/** Columns of one digit without the blank margin that MNIST leaves on each side. */
+const MARGIN = 3
+const WIDTH = SIDE - 2 * MARGIN
+
+/** Digits side by side, as many as fit into `columns`, then the next ones below; each with a caption. */
+export function drawDigits(images: readonly Uint8Array[], captions: readonly string[], columns: number): string {
+  const across = Math.max(1, Math.floor((columns + 1) / (WIDTH + 1)))
+  const rows = Array.from({ length: Math.ceil(images.length / across) }, (_, row) => {
+    const [from, to] = [row * across, (row + 1) * across]
+    return drawRow(images.slice(from, to), captions.slice(from, to))
+  })
+  return rows.join('\n\n')
+}
+
+function drawRow(images: readonly Uint8Array[], captions: readonly string[]): string {
   const drawn = images.map(drawDigit)
   const inked = (line: number) => drawn.some((digit) => digit[line]?.trim() !== '')
   const lines = Array.from({ length: SIDE / 2 }, (_, line) => line).filter(inked)
-  const margin = 3
-  const cut = (text: string) => text.slice(margin, SIDE - margin)
   const picture = lines.map((line) =>
     drawn
-      .map((digit) => cut(digit[line] ?? ''))
+      .map((digit) => digit[line]?.slice(MARGIN, SIDE - MARGIN))
       .join(' ')
       .trimEnd(),
   )
-  const width = SIDE - 2 * margin
-  const caption = captions
-    .map((text) => text.padStart(Math.floor((width + text.length) / 2)).padEnd(width))
-    .join(' ')
-    .trimEnd()
-  return [...picture, caption].join('\n')
+  const caption = captions.map((text) => text.padStart(Math.floor((WIDTH + text.length) / 2)).padEnd(WIDTH))
+  return [...picture, caption.join(' ').trimEnd()].join('\n')
 }

@@ -12,7 +12,7 @@ import type { LayersModel } from '@tensorflow/tfjs'
 import { loadTf, toTf } from '@tensorhub/tfjs'
 import type { TensorHub } from 'tensorhub'
 import { connect } from './connect.ts'
-import { drawRow } from './draw.ts'
+import { drawDigits } from './draw.ts'
 import { type Mnist, PIXELS, readMnist, SIDE } from './mnist.ts'
 import { DATASET, FULL, MODEL, type Plan, QUICK, SIZES, TASK } from './plan.ts'
 import { ProgressDisplay } from './progress.ts'
@@ -71,6 +71,8 @@ async function pushTasks(hub: TensorHub, { rows, epochs, batch, validationRows }
       hyperParameters: { n_units1: units, n_units2: units, rows, validationRows, epochs, batch },
       savedResultKeys: ['test_accuracy'],
       description: `${units}-${units}`,
+      // Heartbeats come four to a lease and carry the progress that is shown below.
+      lease: '10s',
     })
   }
   step(
@@ -104,7 +106,7 @@ async function readDigitsWithBest(hub: TensorHub, { test }: Mnist): Promise<void
     const read = row.indexOf(Math.max(...row))
     return `${read} (${Math.round((row[read] ?? 0) * 100)} %)${read === test.labels.data[start + i] ? '' : ` not ${test.labels.data[start + i]}!`}`
   })
-  console.log(`\n${drawRow(images, captions)}`)
+  console.log(`\n${drawDigits(images, captions, process.stdout.columns ?? 100)}`)
 }
 
 async function main(): Promise<void> {

@@ -52,12 +52,12 @@ export class ProgressDisplay {
       return
     }
     for (const view of views) {
-      const stage = `${view.status} ${view.epoch} ${view.part >= 1}`
+      const ended = view.status === 'finished' ? view.epochs : view.part >= 1 ? view.epoch : Math.max(0, view.epoch - 1)
+      const stage = `${view.status} ${ended}`
       if (this.#shown.get(view.name) === stage) continue
       this.#shown.set(view.name, stage)
-      if (view.status === 'running' && view.epoch > 0 && view.part < 1) continue
-      const epoch = view.epoch === 0 ? '' : `epoch ${view.epoch}/${view.epochs}  `
-      this.#stream.write(`  ${view.name}  ${view.status.padEnd(9)} ${epoch}${figures(view)}`.trimEnd().concat('\n'))
+      const epoch = ended === 0 ? '' : `epoch ${ended}/${view.epochs}  ${figures(view)}`
+      this.#stream.write(`${`  ${view.name}  ${view.status.padEnd(9)} ${epoch}`.trimEnd()}\n`)
     }
   }
 

@@ -63,6 +63,7 @@ export default async function train(task: Task): Promise<{ test_accuracy: number
 
   const batches = Math.ceil(rows / batch)
   let result = { test_accuracy: 0, test_loss: 0 }
+  let reached: { accuracy?: number } = {}
   for (let epoch = 1; epoch <= epochs; epoch++) {
     const history = await model.fit(x, y, {
       batchSize: batch,
@@ -71,7 +72,8 @@ export default async function train(task: Task): Promise<{ test_accuracy: number
       callbacks: {
         onBatchEnd: async (done, logs) => {
           task.signal.throwIfAborted()
-          if (done % 10 === 0) task.progress({ epoch, epochs, part: (done + 1) / batches, loss: logs?.loss ?? 0 })
+          if (done % 10 === 0)
+            task.progress({ epoch, epochs, part: (done + 1) / batches, loss: logs?.loss ?? Number.NaN, ...reached })
         },
       },
     })
@@ -91,7 +93,8 @@ export default async function train(task: Task): Promise<{ test_accuracy: number
       validation_accuracy: validation.accuracy,
       test_accuracy: testing.accuracy,
     })
-    task.progress({ epoch, epochs, part: 1, loss, accuracy: testing.accuracy })
+    reached = { accuracy: testing.accuracy }
+    task.progress({ epoch, epochs, part: 1, loss, ...reached })
   }
   return result
 }

@@ -6,19 +6,17 @@ import type { ProgressDisplay, TaskView } from './progress.ts'
 /** How often the display looks into the hub, in ms. */
 const EVERY = 300
 
-interface Reported {
-  readonly epoch?: number
-  readonly part?: number
-  readonly loss?: number
-  readonly accuracy?: number
-}
+/** What task-script.ts gives to `task.progress`. */
+type Reported = Partial<Pick<TaskView, 'epoch' | 'part' | 'loss' | 'accuracy'>>
 
 async function look(hub: TensorHub): Promise<TaskView[]> {
   const tasks = await hub.tasks.find({ task_name: TASK }).toArray()
   return tasks.map((task) => {
     const { epochs = 0 } = (task.hyper_parameters ?? {}) as { epochs?: number }
     const { epoch = 0, part = 0, ...figures } = (task.progress ?? {}) as Reported
-    return { name: String(task.description), status: task.status, epochs, epoch, part, ...figures }
+    const { test_accuracy } = (task.result ?? {}) as { test_accuracy?: number }
+    const result = test_accuracy === undefined ? {} : { epoch: epochs, part: 1, accuracy: test_accuracy }
+    return { name: String(task.description), status: task.status, epochs, epoch, part, ...figures, ...result }
   })
 }
 
