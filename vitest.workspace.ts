@@ -4,6 +4,6 @@ export default defineConfig({
   test: {
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    projects: ['packages/*'],
+    projects: ['packages/*', 'examples/*'],
   },
 })
