@@ -39,6 +39,8 @@ export async function printResults(hub: TensorHub, plan: Plan): Promise<boolean>
   }
   if (tasks.length === 0) problems.push('the hub has no tasks')
   console.log(`\n${table([['task', 'state', 'attempts', 'training loss', 'test accuracy', 'models saved'], ...rows])}`)
+  const backends = tasks.flatMap((task) => /^TensorFlow\.js: .*$/m.exec(String(task.output ?? '')) ?? [])
+  for (const backend of new Set(backends)) console.log(`  ${backend}`)
   for (const problem of problems) console.log(`  ✗ ${problem}`)
   return problems.length === 0
 }

@@ -1,5 +1,5 @@
 /**
- * A task runner: takes the newest task that is due, runs it, and looks again. Start as many as you like, on as many machines as reach the hub:
+ * A task runner: takes the first task that is due, runs it, and looks again. Start as many as you like, on as many machines as reach the hub:
  *
  *   node runner.ts [--url URL]
  *
@@ -24,7 +24,7 @@ process.on('disconnect', () => stop.abort(new Error('the dispatcher has ended'))
 await using hub = await connect(values.url)
 try {
   while (!stop.signal.aborted) {
-    const outcome = await hub.runTopTask(TASK, { sort: [['time', -1]], signal: stop.signal })
+    const outcome = await hub.runTopTask(TASK, { signal: stop.signal })
     if (outcome === false) await wait(IDLE, undefined, { signal: stop.signal })
   }
 } catch (error) {
