@@ -2,7 +2,16 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { compareDocs, type Doc, type IndexDriver, IndexStore, matches, parseFilter, parseSort, type SortInput } from '@tensorhub/core'
+import {
+  compareDocs,
+  type Doc,
+  type IndexDriver,
+  IndexStore,
+  matches,
+  parseFilter,
+  parseSort,
+  type SortInput,
+} from '@tensorhub/core'
 
 /** One case of the file: documents, a filter, perhaps a sort, and which documents the reference server gave. */
 interface Case {
@@ -33,14 +42,19 @@ for (const c of cases) {
   try {
     const found = open === undefined ? byMatcher(c) : await byDriver(c, open.driver, run)
     const problem = compare(c, found)
-    if (problem !== undefined) failures.push(`${c.id}: ${problem}\n    filter ${JSON.stringify(c.filter)} sort ${JSON.stringify(c.sort)}\n    docs ${JSON.stringify(c.docs).slice(0, 300)}`)
+    if (problem !== undefined)
+      failures.push(
+        `${c.id}: ${problem}\n    filter ${JSON.stringify(c.filter)} sort ${JSON.stringify(c.sort)}\n    docs ${JSON.stringify(c.docs).slice(0, 300)}`,
+      )
   } catch (error) {
     failures.push(`${c.id}: ${(error as Error).message}\n    filter ${JSON.stringify(c.filter)}`)
   }
 }
 await open?.close()
 for (const failure of failures) console.log(failure)
-console.log(`${values.driver ?? 'matches()'}: ${run - failures.length} of ${run} cases agree${left > 0 ? `, ${left} left out (their filter compares _id)` : ''}`)
+console.log(
+  `${values.driver ?? 'matches()'}: ${run - failures.length} of ${run} cases agree${left > 0 ? `, ${left} left out (their filter compares _id)` : ''}`,
+)
 process.exit(failures.length === 0 ? 0 : 1)
 
 function byMatcher(c: Case): number[] {
@@ -57,10 +71,14 @@ function byMatcher(c: Case): number[] {
 async function byDriver(c: Case, driver: IndexStore, n: number): Promise<number[]> {
   const coll = `case_${n}`
   const id = (i: number) => `id-${String(i).padStart(6, '0')}`
-  await driver.insert(coll, c.docs.map((doc, i) => ({ ...(revive(doc) as Doc), _id: id(i) })))
+  await driver.insert(
+    coll,
+    c.docs.map((doc, i) => ({ ...(revive(doc) as Doc), _id: id(i) })),
+  )
   const order = c.sort === undefined ? [] : parseSort(c.sort.filter(([path]) => path !== '_id') as SortInput)
   const found: number[] = []
-  for await (const doc of driver.find(coll, parseFilter(revive(c.filter)), { order })) found.push(Number(doc._id.slice(3)))
+  for await (const doc of driver.find(coll, parseFilter(revive(c.filter)), { order }))
+    found.push(Number(doc._id.slice(3)))
   return found
 }
 
@@ -68,7 +86,8 @@ async function byDriver(c: Case, driver: IndexStore, n: number): Promise<number[
 function compare(c: Case, found: readonly number[]): string | undefined {
   const expected = c.expect.ids
   const set = [...found].sort((a, b) => a - b)
-  if (JSON.stringify(set) !== JSON.stringify([...expected].sort((a, b) => a - b))) return `expected ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`
+  if (JSON.stringify(set) !== JSON.stringify([...expected].sort((a, b) => a - b)))
+    return `expected ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`
   if (c.expect.kind !== 'order' || c.sort === undefined) return undefined
   const sort = c.sort.filter(([path]) => open === undefined || path !== '_id')
   if (sort.length < c.sort.length) return undefined
@@ -77,7 +96,8 @@ function compare(c: Case, found: readonly number[]): string | undefined {
   for (let i = 0; i < expected.length; i++) {
     const a = expected[i] as number
     const b = found[i] as number
-    if (a !== b && by(doc(a), doc(b)) !== 0) return `expected order ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`
+    if (a !== b && by(doc(a), doc(b)) !== 0)
+      return `expected order ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`
   }
   return undefined
 }
@@ -113,4 +133,3 @@ async function openDriver(name: string): Promise<{ driver: IndexStore; close(): 
     },
   }
 }
-

@@ -16,9 +16,11 @@ export function checkChange(change: Change): Change {
   const claim = (text: string) => {
     const path = parsePath(text, 'update')
     if (path[0] === '_id') throw refuse(`_id cannot be changed.`, text)
-    if (path.some((step) => /^\d+$/.test(step))) throw refuse(`The path '${text}' has a step of digits only; elements of arrays cannot be changed by path.`, text)
+    if (path.some((step) => /^\d+$/.test(step)))
+      throw refuse(`The path '${text}' has a step of digits only; elements of arrays cannot be changed by path.`, text)
     for (const other of paths) {
-      if (isPrefix(other.path, path) || isPrefix(path, other.path)) throw refuse(`The change names '${other.text}' and '${text}', which overlap.`, text)
+      if (isPrefix(other.path, path) || isPrefix(path, other.path))
+        throw refuse(`The change names '${other.text}' and '${text}', which overlap.`, text)
     }
     paths.push({ text, path })
   }
@@ -31,7 +33,8 @@ export function checkChange(change: Change): Change {
   const inc: Record<string, number> = {}
   for (const [text, by] of Object.entries(change.inc ?? {})) {
     claim(text)
-    if (typeof by !== 'number' || !Number.isFinite(by)) throw refuse(`The increment of '${text}' must be a finite number.`, text)
+    if (typeof by !== 'number' || !Number.isFinite(by))
+      throw refuse(`The increment of '${text}' must be a finite number.`, text)
     inc[text] = by
   }
   if (paths.length === 0) throw refuse('The change is empty; give set, unset or inc.', '')
@@ -58,7 +61,12 @@ export function applyChange(doc: Doc, change: Change): Doc {
   return result as Doc
 }
 
-function put(node: { readonly [key: string]: Value }, path: Path, text: string, value: (old: Value | undefined) => Value): { readonly [key: string]: Value } {
+function put(
+  node: { readonly [key: string]: Value },
+  path: Path,
+  text: string,
+  value: (old: Value | undefined) => Value,
+): { readonly [key: string]: Value } {
   const [step, ...rest] = path as [string, ...string[]]
   const old = Object.hasOwn(node, step) ? node[step] : undefined
   if (rest.length === 0) return { ...node, [step]: value(old) }

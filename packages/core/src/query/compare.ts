@@ -161,10 +161,14 @@ function expand(cursors: readonly Cursor[]): readonly (readonly SortKey[])[] {
   if (atArray.length === 0) return [walked.map(keyOf)]
   const array = (atArray[0] as { node: readonly Value[] }).node
   if (atArray.some((c) => c.node !== array)) {
-    throw new HubError('INVALID', 'Two keys of one sort run through different arrays of a document; sort by one of them.', {
-      at: { scheme: 'core', op: 'sort' },
-      reason: 'PARALLEL_ARRAYS',
-    })
+    throw new HubError(
+      'INVALID',
+      'Two keys of one sort run through different arrays of a document; sort by one of them.',
+      {
+        at: { scheme: 'core', op: 'sort' },
+        reason: 'PARALLEL_ARRAYS',
+      },
+    )
   }
   if (array.length === 0) {
     return expand(walked.map((c) => (c.node === array && !isDone(c) ? done(c.rest.length === 0 ? EMPTY : MISSING) : c)))
@@ -201,7 +205,8 @@ function walk(cursor: Cursor): Cursor {
       if (index === undefined || index >= node.length) return { node, rest }
       const element = node[index] as Value
       // A final numeric step picks the element whole.
-      if (more.length === 0) return Array.isArray(element) ? { node: element, rest: [] } : done({ rank: rankOf(element), value: element })
+      if (more.length === 0)
+        return Array.isArray(element) ? { node: element, rest: [] } : done({ rank: rankOf(element), value: element })
       node = element
     } else if (isObject(node) && Object.hasOwn(node, name)) {
       node = node[name]

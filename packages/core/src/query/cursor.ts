@@ -24,8 +24,10 @@ export function decodeCursor(order: Order, cursor: string): PagePosition {
   } catch (cause) {
     throw refuse('The cursor is damaged; take it from `cursor` of a former page as it is.', cause)
   }
-  if (!Array.isArray(parsed) || typeof parsed[0] !== 'string' || !Array.isArray(parsed[1])) throw refuse('The cursor is damaged; take it from `cursor` of a former page as it is.')
-  if (parsed[0] !== fingerprint(order)) throw refuse('The cursor was made with another sort; use the same sort for every page.')
+  if (!Array.isArray(parsed) || typeof parsed[0] !== 'string' || !Array.isArray(parsed[1]))
+    throw refuse('The cursor is damaged; take it from `cursor` of a former page as it is.')
+  if (parsed[0] !== fingerprint(order))
+    throw refuse('The cursor was made with another sort; use the same sort for every page.')
   const keys = (parsed[1] as readonly Value[]).map((pair): SortKey => {
     const [rank, value] = pair as readonly [number, Value]
     return { rank, value: value === null ? undefined : value }
@@ -35,11 +37,19 @@ export function decodeCursor(order: Order, cursor: string): PagePosition {
 }
 
 function fingerprint(order: Order): string {
-  return createHash('sha256').update(JSON.stringify(order.map((key) => [key.path, key.dir]))).digest('base64url').slice(0, 8)
+  return createHash('sha256')
+    .update(JSON.stringify(order.map((key) => [key.path, key.dir])))
+    .digest('base64url')
+    .slice(0, 8)
 }
 
 function refuse(message: string, cause?: unknown): HubError {
-  return new HubError('INVALID', message, { at: { scheme: 'core', op: 'find' }, path: 'after', reason: 'CURSOR', ...(cause === undefined ? {} : { cause }) })
+  return new HubError('INVALID', message, {
+    at: { scheme: 'core', op: 'find' },
+    path: 'after',
+    reason: 'CURSOR',
+    ...(cause === undefined ? {} : { cause }),
+  })
 }
 
 /** Whether a document stands behind the position. */
@@ -84,10 +94,13 @@ function sameAs(path: Path, key: SortKey): Predicate[] {
 /** Sound: true for every document whose key stands beyond this one in the direction. */
 function beyond(path: Path, key: SortKey, dir: 1 | -1): Predicate {
   const comparable = key.rank >= RANK.number && key.rank !== RANK.object && key.rank !== RANK.array
-  const types = TYPES_BY_RANK.filter(([rank]) => (dir === 1 ? rank > key.rank : rank < key.rank)).map(([, type]) => type)
+  const types = TYPES_BY_RANK.filter(([rank]) => (dir === 1 ? rank > key.rank : rank < key.rank)).map(
+    ([, type]) => type,
+  )
   // Arrays hold keys of any type, and null stands for missing fields too, which no type name covers.
   const always: Predicate[] = [{ op: 'type', path, types: [...new Set<TypeName>([...types, 'array'])] }]
-  if (dir === -1 && key.rank > RANK.null) always.push({ op: 'exists', path, value: false }, { op: 'eq', path, value: null })
+  if (dir === -1 && key.rank > RANK.null)
+    always.push({ op: 'exists', path, value: false }, { op: 'eq', path, value: null })
   if (!comparable) return { op: 'everything' }
   const strict: Predicate = { op: dir === 1 ? 'gt' : 'lt', path, value: key.value as Operand }
   // NaN is the least number in the order, but no range operator reaches it.

@@ -13,7 +13,8 @@ export const MAX_DEPTH = 200
  */
 export function checkDoc(doc: Readonly<Record<string, unknown>>): Doc {
   const copy = checkValue(doc, '') as Record<string, Value>
-  if (typeof copy !== 'object' || copy === null || Array.isArray(copy) || copy instanceof Date) throw refuse('A document must be a plain object.', '')
+  if (typeof copy !== 'object' || copy === null || Array.isArray(copy) || copy instanceof Date)
+    throw refuse('A document must be a plain object.', '')
   const id = copy['_id']
   if (typeof id !== 'string' || id === '') throw refuse('A document needs a non-empty string _id.', '_id')
   return copy as Doc
@@ -33,12 +34,18 @@ export function checkValue(value: unknown, path: string, depth = 0, within: Read
       }
       return value === 0 ? 0 : value
     case 'string':
-      if (!value.isWellFormed()) throw refuse('The string is not well-formed Unicode (it holds a lone surrogate).', path)
+      if (!value.isWellFormed())
+        throw refuse('The string is not well-formed Unicode (it holds a lone surrogate).', path)
       return value
     case 'object':
       break
     default:
-      throw refuse(value === undefined ? 'The value is undefined; leave the field out, or store null.' : `A ${typeof value} cannot be stored.`, path)
+      throw refuse(
+        value === undefined
+          ? 'The value is undefined; leave the field out, or store null.'
+          : `A ${typeof value} cannot be stored.`,
+        path,
+      )
   }
   if (value === null) return null
   if (value instanceof Date) {
@@ -48,10 +55,14 @@ export function checkValue(value: unknown, path: string, depth = 0, within: Read
   if (within.has(value)) throw refuse('The value contains itself.', path)
   if (depth >= MAX_DEPTH) throw refuse(`The value is nested deeper than ${MAX_DEPTH}.`, path)
   const inside = new Set(within).add(value)
-  if (Array.isArray(value)) return Array.from(value, (part, i) => checkValue(part, join(path, String(i)), depth + 1, inside))
+  if (Array.isArray(value))
+    return Array.from(value, (part, i) => checkValue(part, join(path, String(i)), depth + 1, inside))
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
-    throw refuse(`A ${value.constructor?.name ?? 'class instance'} cannot be stored in a document; only plain objects, arrays, Dates and scalars.`, path)
+    throw refuse(
+      `A ${value.constructor?.name ?? 'class instance'} cannot be stored in a document; only plain objects, arrays, Dates and scalars.`,
+      path,
+    )
   }
   const copy: Record<string, Value> = {}
   for (const [key, part] of Object.entries(value)) {
@@ -63,14 +74,21 @@ export function checkValue(value: unknown, path: string, depth = 0, within: Read
 
 function checkKey(key: string, path: string): void {
   const why =
-    key === '' ? 'is empty'
-    : key.startsWith('$') ? 'starts with $'
-    : key.includes('.') ? 'contains a dot'
-    : key.includes('\u0000') ? 'contains NUL'
-    : /^\d+$/.test(key) ? 'consists of digits only'
-    : UNSAFE_NAMES.has(key) ? 'is a name of JavaScript prototypes'
-    : !key.isWellFormed() ? 'is not well-formed Unicode'
-    : undefined
+    key === ''
+      ? 'is empty'
+      : key.startsWith('$')
+        ? 'starts with $'
+        : key.includes('.')
+          ? 'contains a dot'
+          : key.includes('\u0000')
+            ? 'contains NUL'
+            : /^\d+$/.test(key)
+              ? 'consists of digits only'
+              : UNSAFE_NAMES.has(key)
+                ? 'is a name of JavaScript prototypes'
+                : !key.isWellFormed()
+                  ? 'is not well-formed Unicode'
+                  : undefined
   if (why !== undefined) throw refuse(`The field name '${key}' ${why} and cannot be stored.`, path)
 }
 
@@ -79,5 +97,9 @@ function join(path: string, key: string): string {
 }
 
 function refuse(message: string, path: string): HubError {
-  return new HubError('INVALID', path === '' ? message : `${message} (at '${path}')`, { at: { scheme: 'core', op: 'write' }, path, reason: 'VALUE_REFUSED' })
+  return new HubError('INVALID', path === '' ? message : `${message} (at '${path}')`, {
+    at: { scheme: 'core', op: 'write' },
+    path,
+    reason: 'VALUE_REFUSED',
+  })
 }

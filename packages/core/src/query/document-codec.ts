@@ -61,7 +61,10 @@ export function decodeValue(json: string): Value {
     const plain = JSON.parse(json) as Json
     return json.includes('"$') ? untag(plain) : plain
   } catch (cause) {
-    throw new HubError('INTEGRITY', 'A stored document is damaged: it is not the canonical JSON form.', { at: { scheme: 'core', op: 'decode' }, cause })
+    throw new HubError('INTEGRITY', 'A stored document is damaged: it is not the canonical JSON form.', {
+      at: { scheme: 'core', op: 'decode' },
+      cause,
+    })
   }
 }
 

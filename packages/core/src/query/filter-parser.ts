@@ -9,8 +9,16 @@ import { checkRegex } from './regex-subset.ts'
 export const LIMITS = { depth: 10, nodes: 200, values: 1000 } as const
 
 const TYPES: ReadonlySet<string> = new Set<TypeName>(['number', 'string', 'bool', 'date', 'null', 'array', 'object'])
-const COMPARISONS: Readonly<Record<string, 'eq' | 'ne' | 'gt' | 'gte' | 'lt' | 'lte'>> = { $eq: 'eq', $ne: 'ne', $gt: 'gt', $gte: 'gte', $lt: 'lt', $lte: 'lte' }
-const KNOWN = '$eq $ne $gt $gte $lt $lte $in $nin $exists $and $or $nor $not $all $elemMatch $size $type $prefix $contains $regex'
+const COMPARISONS: Readonly<Record<string, 'eq' | 'ne' | 'gt' | 'gte' | 'lt' | 'lte'>> = {
+  $eq: 'eq',
+  $ne: 'ne',
+  $gt: 'gt',
+  $gte: 'gte',
+  $lt: 'lt',
+  $lte: 'lte',
+}
+const KNOWN =
+  '$eq $ne $gt $gte $lt $lte $in $nin $exists $and $or $nor $not $all $elemMatch $size $type $prefix $contains $regex'
 
 /**
  * Parses a MongoDB-shaped filter once into the closed tree that drivers take. Nothing of the caller's object is kept.
@@ -51,11 +59,20 @@ class FilterParser {
 
   /** An object of operators on one path; an object that mixes operators and fields, or has none, is refused. */
   #operators(path: Path, value: unknown, at: string, depth: number): Predicate[] {
-    if (!isPlain(value)) throw invalid('Only null, booleans, numbers, bigints, strings, Dates and arrays of them can be compared with.', at)
+    if (!isPlain(value))
+      throw invalid(
+        'Only null, booleans, numbers, bigints, strings, Dates and arrays of them can be compared with.',
+        at,
+      )
     const keys = Object.keys(value)
     if (keys.length === 0 || !keys.every((key) => key.startsWith('$'))) {
       const mixed = keys.some((key) => key.startsWith('$'))
-      throw invalid(mixed ? 'An object mixes operators and fields.' : `Objects cannot be compared with; name the fields by dotted paths, e.g. '${at}.x'.`, at)
+      throw invalid(
+        mixed
+          ? 'An object mixes operators and fields.'
+          : `Objects cannot be compared with; name the fields by dotted paths, e.g. '${at}.x'.`,
+        at,
+      )
     }
     const parts: Predicate[] = []
     for (const key of keys) {
@@ -68,7 +85,14 @@ class FilterParser {
     return parts
   }
 
-  #operator(path: Path, key: string, value: unknown, siblings: Readonly<Record<string, unknown>>, at: string, depth: number): Predicate {
+  #operator(
+    path: Path,
+    key: string,
+    value: unknown,
+    siblings: Readonly<Record<string, unknown>>,
+    at: string,
+    depth: number,
+  ): Predicate {
     const comparison = Object.hasOwn(COMPARISONS, key) ? COMPARISONS[key] : undefined
     if (comparison !== undefined) return { op: comparison, path, value: operand(value, at) }
     switch (key) {
@@ -81,7 +105,8 @@ class FilterParser {
         if (typeof value !== 'boolean') throw invalid('$exists needs true or false.', at)
         return { op: 'exists', path, value }
       case '$size':
-        if (typeof value !== 'number' || !Number.isInteger(value) || value < 0) throw invalid('$size needs a whole number from 0.', at)
+        if (typeof value !== 'number' || !Number.isInteger(value) || value < 0)
+          throw invalid('$size needs a whole number from 0.', at)
         return { op: 'size', path, value: value + 0 }
       case '$type':
         return { op: 'type', path, types: types(value, at) }
@@ -106,7 +131,12 @@ class FilterParser {
   #all(path: Path, value: unknown, at: string, depth: number): Predicate {
     if (Array.isArray(value) && value.some(isElemMatch)) {
       if (!value.every(isElemMatch)) throw invalid('$all holds either values or $elemMatch objects, not both.', at)
-      return all(value.map((part, i) => ({ op: 'elemMatch', path, of: this.#elemMatch(part.$elemMatch, join(at, String(i)), depth + 1) }) as const))
+      return all(
+        value.map(
+          (part, i) =>
+            ({ op: 'elemMatch', path, of: this.#elemMatch(part.$elemMatch, join(at, String(i)), depth + 1) }) as const,
+        ),
+      )
     }
     return { op: 'all', path, values: operands(value, at, '$all') }
   }
@@ -115,7 +145,8 @@ class FilterParser {
   #elemMatch(value: unknown, at: string, depth: number): Predicate {
     if (!isPlain(value)) throw invalid('$elemMatch needs a filter of fields, or an object of operators.', at)
     const keys = Object.keys(value)
-    const ofValue = keys.length > 0 && keys.every((key) => key.startsWith('$') && key !== '$and' && key !== '$or' && key !== '$nor')
+    const ofValue =
+      keys.length > 0 && keys.every((key) => key.startsWith('$') && key !== '$and' && key !== '$or' && key !== '$nor')
     if (!ofValue) return this.document(value, at, depth)
     this.#enter(depth, at)
     return all(this.#operators([], value, at, depth))
@@ -136,7 +167,11 @@ class FilterParser {
 }
 
 function all(parts: readonly Predicate[]): Predicate {
-  return parts.length === 0 ? { op: 'everything' } : parts.length === 1 ? (parts[0] as Predicate) : { op: 'and', of: parts }
+  return parts.length === 0
+    ? { op: 'everything' }
+    : parts.length === 1
+      ? (parts[0] as Predicate)
+      : { op: 'and', of: parts }
 }
 
 function regex(path: Path, pattern: unknown, options: unknown, at: string): Predicate {
@@ -150,7 +185,8 @@ function types(value: unknown, at: string): TypeName[] {
   const names = Array.isArray(value) ? value : [value]
   if (names.length === 0) throw invalid('$type needs at least one type.', at)
   for (const name of names) {
-    if (typeof name !== 'string' || !TYPES.has(name)) throw invalid(`$type knows ${[...TYPES].join(', ')}; not ${String(name)}.`, at)
+    if (typeof name !== 'string' || !TYPES.has(name))
+      throw invalid(`$type knows ${[...TYPES].join(', ')}; not ${String(name)}.`, at)
   }
   return names as TypeName[]
 }
@@ -201,7 +237,11 @@ function join(at: string, key: string): string {
 }
 
 function invalid(message: string, path: string): HubError {
-  return new HubError('INVALID', path === '' ? message : `${message} (at '${path}')`, { at: { scheme: 'core', op: 'filter' }, path, reason: 'QUERY_INVALID' })
+  return new HubError('INVALID', path === '' ? message : `${message} (at '${path}')`, {
+    at: { scheme: 'core', op: 'filter' },
+    path,
+    reason: 'QUERY_INVALID',
+  })
 }
 
 function limit(message: string, path: string): HubError {

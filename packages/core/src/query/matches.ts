@@ -33,7 +33,10 @@ function test(where: Predicate, root: Value, rootIsElement: boolean): boolean {
     case 'nin':
       return !some(root, where.path, rootIsElement, (value) => where.values.some((operand) => equal(value, operand)))
     case 'all':
-      return where.values.length > 0 && where.values.every((operand) => some(root, where.path, rootIsElement, (value) => equal(value, operand)))
+      return (
+        where.values.length > 0 &&
+        where.values.every((operand) => some(root, where.path, rootIsElement, (value) => equal(value, operand)))
+      )
     case 'gt':
     case 'gte':
     case 'lt':
@@ -44,7 +47,13 @@ function test(where: Predicate, root: Value, rootIsElement: boolean): boolean {
     case 'exists':
       return some(root, where.path, rootIsElement, (value) => value !== undefined) === where.value
     case 'size':
-      return some(root, where.path, rootIsElement, (value) => Array.isArray(value) && value.length === where.value, false)
+      return some(
+        root,
+        where.path,
+        rootIsElement,
+        (value) => Array.isArray(value) && value.length === where.value,
+        false,
+      )
     case 'elemMatch':
       return some(
         root,
@@ -54,9 +63,19 @@ function test(where: Predicate, root: Value, rootIsElement: boolean): boolean {
         false,
       )
     case 'type':
-      return some(root, where.path, rootIsElement, (value) => value !== undefined && where.types.includes(typeName(value)))
+      return some(
+        root,
+        where.path,
+        rootIsElement,
+        (value) => value !== undefined && where.types.includes(typeName(value)),
+      )
     case 'prefix':
-      return some(root, where.path, rootIsElement, (value) => typeof value === 'string' && value.startsWith(where.value))
+      return some(
+        root,
+        where.path,
+        rootIsElement,
+        (value) => typeof value === 'string' && value.startsWith(where.value),
+      )
     case 'contains':
       return some(root, where.path, rootIsElement, (value) => typeof value === 'string' && value.includes(where.value))
     case 'regex': {
@@ -66,7 +85,13 @@ function test(where: Predicate, root: Value, rootIsElement: boolean): boolean {
   }
 }
 
-function some(root: Value, path: Path, rootIsElement: boolean, holds: (value: Value | undefined) => boolean, expand = true): boolean {
+function some(
+  root: Value,
+  path: Path,
+  rootIsElement: boolean,
+  holds: (value: Value | undefined) => boolean,
+  expand = true,
+): boolean {
   for (const value of pathValues(root, path, expand, rootIsElement)) if (holds(value)) return true
   return false
 }

@@ -8,9 +8,14 @@ export type SortInput = readonly (readonly [path: string, dir: 1 | -1])[] | Read
 /** Parses a sort. @throws INVALID for another form, another direction, or a path named twice. */
 export function parseSort(input: SortInput | undefined): Order {
   if (input === undefined) return []
-  const pairs: readonly unknown[] = Array.isArray(input) ? input : isRecord(input) ? Object.entries(input) : fail('A sort must be [[path, 1 or -1], …] or { path: 1 or -1 }.', '')
+  const pairs: readonly unknown[] = Array.isArray(input)
+    ? input
+    : isRecord(input)
+      ? Object.entries(input)
+      : fail('A sort must be [[path, 1 or -1], …] or { path: 1 or -1 }.', '')
   const order = pairs.map((pair): OrderKey => {
-    if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== 'string') fail('Each sort key must be [path, 1 or -1].', '')
+    if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== 'string')
+      fail('Each sort key must be [path, 1 or -1].', '')
     const [path, dir] = pair as [string, unknown]
     if (dir !== 1 && dir !== -1) fail(`The direction of '${path}' must be 1 or -1, not ${String(dir)}.`, path)
     return { path: parsePath(path, 'sort'), dir }
@@ -35,5 +40,7 @@ function fail(message: string, path: string): never {
 
 /** The order with `_id` at its end (ascending) unless it is there: total on every back end, because none promises the order of ties. */
 export function withTieBreak(order: Order): Order {
-  return order.some((key) => key.path.length === 1 && key.path[0] === '_id') ? order : [...order, { path: ['_id'], dir: 1 }]
+  return order.some((key) => key.path.length === 1 && key.path[0] === '_id')
+    ? order
+    : [...order, { path: ['_id'], dir: 1 }]
 }

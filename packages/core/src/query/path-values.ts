@@ -10,7 +10,12 @@ import { arrayIndex, isObject } from './compare.ts'
  * @param expand Whether an array at the path's end also gives its elements. The value picked by a final numeric step is never expanded.
  * @param rootIsElement The root is an array's element (under `$elemMatch`): if it is an array itself, only indexes lead into it.
  */
-export function* pathValues(root: Value, path: Path, expand: boolean, rootIsElement = false): Generator<Value | undefined> {
+export function* pathValues(
+  root: Value,
+  path: Path,
+  expand: boolean,
+  rootIsElement = false,
+): Generator<Value | undefined> {
   if (path.length === 0) {
     yield root
     return

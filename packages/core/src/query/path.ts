@@ -17,18 +17,30 @@ export function parsePath(text: string, op = 'query'): Path {
   const steps = text.split('.')
   for (const step of steps) {
     const why =
-      step === '' && (op !== 'filter' || text === '') ? 'has an empty step'
-      : step.startsWith('$') ? `has the step '${step}', which starts with $`
-      : step.includes('\u0000') ? 'has a NUL character'
-      : UNSAFE_NAMES.has(step) ? `has the step '${step}', which is no field's name`
-      : !step.isWellFormed() ? 'is not well-formed Unicode'
-      : undefined
+      step === '' && (op !== 'filter' || text === '')
+        ? 'has an empty step'
+        : step.startsWith('$')
+          ? `has the step '${step}', which starts with $`
+          : step.includes('\u0000')
+            ? 'has a NUL character'
+            : UNSAFE_NAMES.has(step)
+              ? `has the step '${step}', which is no field's name`
+              : !step.isWellFormed()
+                ? 'is not well-formed Unicode'
+                : undefined
     if (why !== undefined) {
-      throw new HubError('INVALID', `The path '${text}' ${why}.`, { at: { scheme: 'core', op }, path: text, reason: 'PATH_REFUSED' })
+      throw new HubError('INVALID', `The path '${text}' ${why}.`, {
+        at: { scheme: 'core', op },
+        path: text,
+        reason: 'PATH_REFUSED',
+      })
     }
   }
   if (steps.length > MAX_STEPS) {
-    throw new HubError('INVALID', `The path '${text.slice(0, 60)}…' has ${steps.length} steps; at most ${MAX_STEPS}.`, { at: { scheme: 'core', op }, path: text })
+    throw new HubError('INVALID', `The path '${text.slice(0, 60)}…' has ${steps.length} steps; at most ${MAX_STEPS}.`, {
+      at: { scheme: 'core', op },
+      path: text,
+    })
   }
   return steps
 }

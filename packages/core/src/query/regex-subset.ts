@@ -46,7 +46,8 @@ class PatternParser {
     this.#path = path
     this.#ignoreCase = ignoreCase
     this.#chars = [...pattern]
-    if (this.#chars.length > REGEX_LIMITS.pattern) throw this.#refuse(`is longer than ${REGEX_LIMITS.pattern} characters`)
+    if (this.#chars.length > REGEX_LIMITS.pattern)
+      throw this.#refuse(`is longer than ${REGEX_LIMITS.pattern} characters`)
     if (!pattern.isWellFormed() || pattern.includes('\u0000')) throw this.#refuse('holds a lone surrogate or NUL')
   }
 
@@ -68,7 +69,8 @@ class PatternParser {
 
   #sequence(depth: number): Node {
     const of: Node[] = []
-    for (let c = this.#chars[this.#at]; c !== undefined && c !== '|' && c !== ')'; c = this.#chars[this.#at]) of.push(this.#quantified(depth))
+    for (let c = this.#chars[this.#at]; c !== undefined && c !== '|' && c !== ')'; c = this.#chars[this.#at])
+      of.push(this.#quantified(depth))
     return { kind: 'sequence', of }
   }
 
@@ -87,7 +89,11 @@ class PatternParser {
       this.#at += counted[0].length
       least = Number(counted[1])
       most = counted[2] === undefined ? least : counted[3] === '' ? Number.POSITIVE_INFINITY : Number(counted[3])
-      if (least > REGEX_LIMITS.repeat || (most !== Number.POSITIVE_INFINITY && most > REGEX_LIMITS.repeat) || most < least) {
+      if (
+        least > REGEX_LIMITS.repeat ||
+        (most !== Number.POSITIVE_INFINITY && most > REGEX_LIMITS.repeat) ||
+        most < least
+      ) {
         throw this.#refuse(`repeats more than ${REGEX_LIMITS.repeat} times, or {m,n} with n below m`)
       }
     } else {
@@ -128,7 +134,8 @@ class PatternParser {
 
   #group(depth: number): Node {
     if (this.#chars[this.#at] === '?') {
-      if (this.#chars[this.#at + 1] !== ':') throw this.#refuse('has a group other than ( ) and (?: ): look-around, names and flags are not known')
+      if (this.#chars[this.#at + 1] !== ':')
+        throw this.#refuse('has a group other than ( ) and (?: ): look-around, names and flags are not known')
       this.#at += 2
     }
     const node = this.#choice(depth + 1)
@@ -156,7 +163,8 @@ class PatternParser {
       const c = this.#chars[this.#at++]
       if (c === undefined) throw this.#refuse(`has an unclosed '['`)
       if (c === ']' && !first) break
-      if (c === '[' && /[:.=]/.test(this.#chars[this.#at] ?? '')) throw this.#refuse('has a POSIX class, which is not known')
+      if (c === '[' && /[:.=]/.test(this.#chars[this.#at] ?? ''))
+        throw this.#refuse('has a POSIX class, which is not known')
       if (c === '\\') {
         const escaped = this.#chars[this.#at]
         if (escaped !== undefined && SHORTHANDS[escaped] !== undefined) {
@@ -166,7 +174,11 @@ class PatternParser {
         }
       }
       const low = c === '\\' ? this.#escapedPoint() : (c.codePointAt(0) as number)
-      if (this.#chars[this.#at] === '-' && this.#chars[this.#at + 1] !== ']' && this.#chars[this.#at + 1] !== undefined) {
+      if (
+        this.#chars[this.#at] === '-' &&
+        this.#chars[this.#at + 1] !== ']' &&
+        this.#chars[this.#at + 1] !== undefined
+      ) {
         this.#at++
         const d = this.#chars[this.#at++] as string
         const high = d === '\\' ? this.#escapedPoint() : (d.codePointAt(0) as number)
@@ -230,7 +242,9 @@ function foldCase(point: number): number {
 
 function variants(point: number): readonly number[] {
   const text = String.fromCodePoint(point)
-  return [text, text.toLowerCase(), text.toUpperCase()].filter((t) => [...t].length === 1).map((t) => t.codePointAt(0) as number)
+  return [text, text.toLowerCase(), text.toUpperCase()]
+    .filter((t) => [...t].length === 1)
+    .map((t) => t.codePointAt(0) as number)
 }
 
 type State =
@@ -252,7 +266,11 @@ class Program {
 
   #add(state: State): number {
     if (this.#states.length >= REGEX_LIMITS.states) {
-      throw new HubError('INVALID', 'The pattern is too large when its repetitions are written out.', { at: { scheme: 'core', op: 'filter' }, path: this.#path, reason: 'REGEX_REFUSED' })
+      throw new HubError('INVALID', 'The pattern is too large when its repetitions are written out.', {
+        at: { scheme: 'core', op: 'filter' },
+        path: this.#path,
+        reason: 'REGEX_REFUSED',
+      })
     }
     return this.#states.push(state) - 1
   }
@@ -278,7 +296,8 @@ class Program {
           loop.a = this.#build(node.of, at)
           after = at
         } else {
-          for (let i = node.least; i < node.most; i++) after = this.#add({ kind: 'fork', a: this.#build(node.of, after), b: next })
+          for (let i = node.least; i < node.most; i++)
+            after = this.#add({ kind: 'fork', a: this.#build(node.of, after), b: next })
         }
         for (let i = 0; i < node.least; i++) after = this.#build(node.of, after)
         return after

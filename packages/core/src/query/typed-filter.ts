@@ -1,0 +1,73 @@
+import type { Operand, Scalar, TypeName } from '../contracts/value.ts'
+
+/** Operators on one field, a closed list (docs/query.md). */
+export interface Operators<V> {
+  readonly $eq?: V
+  readonly $ne?: V
+  readonly $gt?: V
+  readonly $gte?: V
+  readonly $lt?: V
+  readonly $lte?: V
+  readonly $in?: readonly V[]
+  readonly $nin?: readonly V[]
+  readonly $exists?: boolean
+  readonly $all?: readonly unknown[]
+  readonly $elemMatch?: Readonly<Record<string, unknown>>
+  readonly $size?: number
+  readonly $type?: TypeName | readonly TypeName[]
+  readonly $prefix?: string
+  readonly $contains?: string
+  readonly $regex?: string
+  readonly $options?: 'i' | ''
+  readonly $not?: Operators<V>
+}
+
+/** What a field of type V may be compared with: itself, an element where it is an array, null, or operators on these. */
+type Comparable<V> = V extends readonly (infer E)[] ? V | E : V
+type Condition<V> = Comparable<V> | null | Operators<Comparable<V> | null>
+
+/** A dotted path's condition; its type is checked at run time only, since recursion into T is what makes such types slow. */
+type AnyCondition = Operand | Operators<Scalar | readonly Operand[]>
+
+/**
+ * A MongoDB-shaped filter over documents of type T: top-level fields are checked, dotted paths are accepted with any condition. No recursion into
+ * T, so the cost for the compiler is small and fixed (test/query/typed-filter.test.ts).
+ */
+export type Filter<T> = { readonly [K in keyof T]?: Condition<T[K]> } & {
+  readonly [path: `${string}.${string}`]: AnyCondition
+} & {
+  readonly $and?: readonly Filter<T>[]
+  readonly $or?: readonly Filter<T>[]
+  readonly $nor?: readonly Filter<T>[]
+}
+
+/** Equality that cannot be an operator: for values that come from outside (`?name[$ne]=` turns a value into one). */
+export function eq<V extends Operand>(value: V): { readonly $eq: V } {
+  return { $eq: value }
+}
+
+type Step<T> = T extends readonly (infer E)[] ? E : T
+
+/** A dotted path that the compiler checks, at most four steps: `path<Doc>()('content', 'format')`. */
+export function path<T>(): {
+  <A extends keyof T & string>(a: A): A
+  <A extends keyof T & string, B extends keyof Step<T[A]> & string>(a: A, b: B): `${A}.${B}`
+  <A extends keyof T & string, B extends keyof Step<T[A]> & string, C extends keyof Step<Step<T[A]>[B]> & string>(
+    a: A,
+    b: B,
+    c: C,
+  ): `${A}.${B}.${C}`
+  <
+    A extends keyof T & string,
+    B extends keyof Step<T[A]> & string,
+    C extends keyof Step<Step<T[A]>[B]> & string,
+    D extends keyof Step<Step<Step<T[A]>[B]>[C]> & string,
+  >(
+    a: A,
+    b: B,
+    c: C,
+    d: D,
+  ): `${A}.${B}.${C}.${D}`
+} {
+  return ((...steps: string[]) => steps.join('.')) as ReturnType<typeof path<T>>
+}
