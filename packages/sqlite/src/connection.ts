@@ -1,17 +1,29 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { HubError } from '@tensorhub/core'
 
 /** One database connection with its prepared statements. */
 export class Connection {
   readonly database: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
+  readonly #own: boolean
 
-  constructor(file: string, readOnly: boolean) {
+  /** @param source a file's path, or the caller's own handle, which is never closed here. */
+  constructor(source: string | DatabaseSync, readOnly: boolean) {
+    this.#own = typeof source === 'string'
     // No busy timeout: waiting inside SQLite would stop this process's heartbeats. Waiting is asynchronous (with-lock.ts).
-    this.database = new DatabaseSync(file, { readOnly, timeout: 0 })
-    this.database.exec('PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA mmap_size=268435456; PRAGMA temp_store=MEMORY')
+    this.database = typeof source === 'string' ? new (engine().DatabaseSync)(source, { readOnly, timeout: 0 }) : source
+    try {
+      // No mmap: a file that someone cuts short would end the process by SIGBUS, where a plain read gives an error.
+      this.database.exec(
+        'PRAGMA busy_timeout=0; PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY',
+      )
+    } catch (error) {
+      this.close()
+      throw error
+    }
   }
 
-  /** The prepared statement of a text; kept, up to a number. */
+  /** The prepared statement of a text; kept, up to a number. SQLite prepares it anew by itself when the schema changes. */
   prepare(sql: string): StatementSync {
     let statement = this.#statements.get(sql)
     if (statement === undefined) {
@@ -22,13 +34,21 @@ export class Connection {
     return statement
   }
 
-  /** Forgets prepared statements, e.g. because a new index gives better plans. */
-  forget(): void {
-    this.#statements.clear()
-  }
-
   close(): void {
     this.#statements.clear()
-    this.database.close()
+    if (this.#own) this.database.close()
   }
+}
+
+/** Node's own SQLite, asked for only when a database is opened: a hub on servers runs without it. */
+function engine(): typeof import('node:sqlite') {
+  const found = process.getBuiltinModule('node:sqlite')
+  if (found === undefined) {
+    throw new HubError(
+      'UNSUPPORTED',
+      `This is Node ${process.versions.node} without node:sqlite; the embedded index needs Node 22.18 or later.`,
+      { at: { scheme: 'sqlite', op: 'open' }, reason: 'NODE_VERSION' },
+    )
+  }
+  return found
 }

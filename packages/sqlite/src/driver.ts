@@ -1,16 +1,20 @@
 import { createHash } from 'node:crypto'
+import { resolve } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
 import {
+  abortError,
   applyChange,
   type Call,
   type Change,
   compareDocs,
-  decodeDoc,
   type Doc,
+  decodeDoc,
   type ErrorPlace,
   encodeDoc,
   HubError,
   type IndexCan,
   type IndexDriver,
+  type IndexEvent,
   matches,
   type Order,
   type Path,
@@ -25,12 +29,18 @@ import { fieldSql } from './expressions.ts'
 import { compileFilter, compileOrder, type SqlValue } from './filter.ts'
 import type { SqliteOptions } from './options.ts'
 import { Readers } from './readers.ts'
+import { Scanner } from './scanner.ts'
 import { openSchema } from './schema.ts'
 import { Shapes } from './shapes.ts'
+import { Commits, watchChanges } from './watch.ts'
 import { withLock } from './with-lock.ts'
 import { WriteQueue } from './write-queue.ts'
 
-const CAN: IndexCan = { maxDocBytes: 16 * 1024 * 1024, transactions: true, uniqueKeys: true, watch: false }
+/** Over so many documents a statement that no index serves whole runs on the worker thread; and what was found out about one holds so long (ms). */
+const MANY = 5000
+const PLAN_AGE = 10_000
+
+const CAN: IndexCan = { maxDocBytes: 16 * 1024 * 1024, transactions: true, uniqueKeys: true, watch: true }
 
 /** The embedded index on `node:sqlite`: one table a collection, documents as JSON, filters and orders in SQL. */
 export function sqlite(options: SqliteOptions): IndexDriver {
@@ -45,6 +55,9 @@ interface Plan {
   readonly where: Predicate | undefined
   /** Set where SQL cannot order. */
   readonly order: Order | undefined
+  /** The index terms that would serve the whole filter; see CompiledFilter. */
+  readonly terms: ReadonlySet<string> | undefined
+  readonly limited: boolean
 }
 
 class SqliteIndex implements IndexDriver {
@@ -55,16 +68,30 @@ class SqliteIndex implements IndexDriver {
   readonly #shapes = new Shapes()
   readonly #tables = new Set<string>()
   readonly #auto: AutoIndex | undefined
+  readonly #given: DatabaseSync | undefined
+  readonly #commits = new Commits()
+  readonly #scans = new Map<string, { readonly scan: boolean; readonly until: number }>()
   #writer: Connection | undefined
   #readers: Readers | undefined
+  #scanner: Scanner | undefined
   #queue: WriteQueue | undefined
 
   constructor(options: SqliteOptions) {
-    const { file, lockTimeout = 30_000, autoIndex = true, ...unknown } = options
+    const { file, database, lockTimeout = 30_000, autoIndex = true, ...unknown } = options
     const extra = Object.keys(unknown)[0]
-    if (extra !== undefined) throw new HubError('INVALID', `sqlite() has no option '${extra}'; it knows file, lockTimeout, autoIndex.`, { at: { scheme: 'sqlite', op: 'open' }, path: extra })
-    if (typeof file !== 'string' || file === '') throw new HubError('INVALID', 'sqlite() needs the path of a file.', { at: { scheme: 'sqlite', op: 'open' }, path: 'file' })
-    this.#file = file
+    if (extra !== undefined)
+      throw refused(`sqlite() has no option '${extra}'; it knows file, database, lockTimeout, autoIndex.`, extra)
+    if ((file === undefined) === (database === undefined))
+      throw refused('sqlite() needs either the path of a file or an open database.', 'file')
+    const path = file ?? database?.location()
+    if (typeof path !== 'string' || path === '' || path === ':memory:') {
+      throw refused(
+        'sqlite() keeps documents in a file; for an index in memory use memoryIndex() of @tensorhub/memory.',
+        file === undefined ? 'database' : 'file',
+      )
+    }
+    this.#file = resolve(path)
+    this.#given = database
     this.#lockTimeout = lockTimeout
     this.#auto = autoIndex ? new AutoIndex() : undefined
   }
@@ -76,15 +103,15 @@ class SqliteIndex implements IndexDriver {
   async open(): Promise<undefined> {
     const at = { scheme: 'sqlite', op: 'open', target: this.#file }
     try {
-      this.#writer = await withLock(() => new Connection(this.#file, false), this.#lockTimeout)
+      this.#writer = await withLock(() => new Connection(this.#given ?? this.#file, false), this.#lockTimeout)
       await openSchema(this.#writer, this.#lockTimeout, at)
-      this.#shapes.refresh(this.#writer.database)
-      this.#readers = new Readers(this.#file)
-      this.#queue = new WriteQueue(
-        () => this.#writer as Connection,
-        this.#lockTimeout,
-        () => this.#shapes.rolledBack(),
-      )
+      this.#shapes.refresh(this.#writer)
+      this.#readers = await withLock(() => new Readers(this.#file), this.#lockTimeout)
+      this.#scanner = new Scanner(this.#file)
+      this.#queue = new WriteQueue(this.#writer, this.#lockTimeout, {
+        rolledBack: () => this.#shapes.rolledBack(),
+        committed: () => this.#commits.committed(),
+      })
       return undefined
     } catch (error) {
       this.#writer?.close()
@@ -95,8 +122,10 @@ class SqliteIndex implements IndexDriver {
 
   async close(): Promise<void> {
     await this.#queue?.idle()
+    await this.#scanner?.close()
     this.#readers?.close()
     this.#writer?.close()
+    this.#queue = this.#scanner = this.#readers = this.#writer = undefined
   }
 
   async now(o: Call): Promise<Date> {
@@ -107,25 +136,57 @@ class SqliteIndex implements IndexDriver {
   ensureIndex(coll: string, keys: Order, o: Call & { unique?: boolean }): Promise<void> {
     const columns = keys.map(({ path, dir }) => {
       const field = fieldSql(path)
-      if (field === undefined) throw new HubError('INVALID', `The path '${path.join('.')}' cannot be indexed: only names of letters, digits, _, - and spaces.`, { at: this.#at('ensureIndex', coll), path: path.join('.') })
+      if (field === undefined)
+        throw new HubError(
+          'INVALID',
+          `The path '${path.join('.')}' cannot be indexed: only names of letters, digits, _, - and spaces.`,
+          { at: this.#at('ensureIndex', coll), path: path.join('.') },
+        )
       const word = dir === 1 ? '' : ' DESC'
       if (field.rank === '3') return `_id${word}`
       // In a unique index a missing field counts as one value, as in MongoDB; SQL's NULLs would all differ.
-      return o.unique === true ? `${field.rank}${word},coalesce(${field.value},x'00')${word}` : `${field.rank}${word},${field.value}${word}`
+      return o.unique === true
+        ? `${field.rank}${word},coalesce(${field.value},x'00')${word}`
+        : `${field.rank}${word},${field.value}${word}`
     })
     const kind = o.unique === true ? 'u' : 'i'
-    const name = `${kind}_${coll}_${createHash('sha256').update(JSON.stringify(keys.map((key) => [key.path, key.dir]))).digest('hex').slice(0, 16)}`
-    return this.#write('ensureIndex', coll, o.signal, (writer) => {
-      this.#table(writer, coll)
-      if (writer.prepare("SELECT 1 FROM sqlite_schema WHERE type='index' AND name=?").get(name) !== undefined) return
-      writer.database.exec(`CREATE ${o.unique === true ? 'UNIQUE ' : ''}INDEX "${name}" ON "c_${coll}"(${columns.join(',')})`)
-      this.#readers?.forget()
-    })
+    const name = `${kind}_${coll}_${createHash('sha256')
+      .update(JSON.stringify(keys.map((key) => [key.path, key.dir])))
+      .digest('hex')
+      .slice(0, 16)}`
+    const create = `CREATE ${o.unique === true ? 'UNIQUE ' : ''}INDEX IF NOT EXISTS "${name}" ON "c_${coll}"(${columns.join(',')})`
+    return this.#makeIndex(coll, name, create, o.signal)
   }
 
-  insert(coll: string, docs: readonly Doc[], o: Call): Promise<void> {
+  async #makeIndex(coll: string, name: string, create: string, signal: AbortSignal | undefined): Promise<void> {
+    throwIfAborted(signal, this.#at('ensureIndex', coll))
+    // Looked up without the write lock: a hub asks for all its indexes at every start.
+    const found = await this.#readersOpen.all(
+      "SELECT 1 FROM sqlite_schema WHERE type='index' AND name=?",
+      [name],
+      signal,
+    )
+    if (found.length > 0) return
+    if (!(await this.#readableTable(coll)) || this.#readersOpen.rowsAbout(coll) <= MANY) {
+      await this.#write('ensureIndex', coll, signal, (writer) => {
+        this.#table(writer, coll)
+        writer.database.exec(create)
+      })
+    } else {
+      try {
+        await (this.#queue as WriteQueue).alone(() =>
+          withLock(() => (this.#scanner as Scanner).write(create), this.#lockTimeout),
+        )
+      } catch (error) {
+        throw mapError(error, this.#at('ensureIndex', coll))
+      }
+    }
+    this.#scans.clear()
+  }
+
+  async insert(coll: string, docs: readonly Doc[], o: Call): Promise<void> {
     const rows = docs.map((doc) => ({ doc, body: this.#encode(coll, doc) }))
-    return this.#write('insert', coll, o.signal, (writer) => {
+    await this.#write('insert', coll, o.signal, (writer) => {
       this.#table(writer, coll)
       const insert = writer.prepare(`INSERT INTO "c_${coll}"(_id,body) VALUES(?,?)`)
       for (const { doc, body } of rows) {
@@ -137,12 +198,19 @@ class SqliteIndex implements IndexDriver {
         }
       }
     })
+    // Tables are never dropped: one that was seen committed stays.
+    this.#tables.add(coll)
   }
 
-  async *find(coll: string, where: Predicate, o: Call & { order: Order; limit?: number; fields?: readonly Path[] }): AsyncGenerator<Doc, void, undefined> {
+  async *find(
+    coll: string,
+    where: Predicate,
+    o: Call & { order: Order; limit?: number; fields?: readonly Path[] },
+  ): AsyncGenerator<Doc, void, undefined> {
     throwIfAborted(o.signal)
     try {
-      for await (const doc of this.#readDocs(coll, where, o.order, o.limit, o.signal)) yield o.fields ? project(doc, o.fields) : doc
+      for await (const doc of this.#readDocs(coll, where, o.order, o.limit, o.signal))
+        yield o.fields ? project(doc, o.fields) : doc
     } catch (error) {
       throw mapError(error, this.#at('find', coll))
     }
@@ -154,7 +222,10 @@ class SqliteIndex implements IndexDriver {
       const plan = await this.#planned(coll, where, [], undefined)
       if (plan === undefined) return 0
       if (plan.where === undefined) {
-        const rows = await this.#readersOpen.all(`SELECT count(*) AS n FROM (${plan.sql})`, plan.params, o.signal)
+        const sql = `SELECT count(*) AS n FROM (${plan.sql})`
+        if (this.#readersOpen.rowsAbout(coll) > MANY)
+          return await (this.#scanner as Scanner).count(sql, plan.params, o.signal)
+        const rows = await this.#readersOpen.all(sql, plan.params, o.signal)
         return rows[0]?.['n'] as number
       }
       let n = 0
@@ -165,7 +236,8 @@ class SqliteIndex implements IndexDriver {
     }
   }
 
-  update(coll: string, where: Predicate, change: Change, o: Call): Promise<number> {
+  async update(coll: string, where: Predicate, change: Change, o: Call): Promise<number> {
+    await this.#makeDueIndexes(coll)
     return this.#write('update', coll, o.signal, (writer) => {
       const docs = this.#matching(writer, coll, where, [], undefined)
       // All are computed before any is stored, so that an impossible change changes nothing.
@@ -175,7 +247,8 @@ class SqliteIndex implements IndexDriver {
     })
   }
 
-  takeOne(coll: string, where: Predicate, change: Change, o: Call & { order: Order }): Promise<Doc | null> {
+  async takeOne(coll: string, where: Predicate, change: Change, o: Call & { order: Order }): Promise<Doc | null> {
+    await this.#makeDueIndexes(coll)
     return this.#write('takeOne', coll, o.signal, (writer) => {
       const [doc] = this.#matching(writer, coll, where, o.order, 1)
       if (doc === undefined) return null
@@ -185,11 +258,13 @@ class SqliteIndex implements IndexDriver {
     })
   }
 
-  delete(coll: string, where: Predicate, o: Call): Promise<number> {
+  async delete(coll: string, where: Predicate, o: Call): Promise<number> {
+    await this.#makeDueIndexes(coll)
     return this.#write('delete', coll, o.signal, (writer) => {
       if (!this.#hasTable(writer, coll)) return 0
       const filter = compileFilter(where, coll, this.#shapes)
-      if (filter.exact) return Number(writer.prepare(`DELETE FROM "c_${coll}" WHERE ${filter.sql}`).run(...filter.params).changes)
+      if (filter.exact)
+        return Number(writer.prepare(`DELETE FROM "c_${coll}" WHERE ${filter.sql}`).run(...filter.params).changes)
       const docs = this.#matching(writer, coll, where, [], undefined)
       const remove = writer.prepare(`DELETE FROM "c_${coll}" WHERE _id=?`)
       for (const doc of docs) remove.run(doc._id)
@@ -197,24 +272,40 @@ class SqliteIndex implements IndexDriver {
     })
   }
 
+  async *watch(coll: string, where: Predicate, o: Call): AsyncGenerator<IndexEvent, void, undefined> {
+    throwIfAborted(o.signal)
+    try {
+      const read = () =>
+        this.find(coll, where, { order: [], fields: [['_id'], ['_rev']], ...(o.signal ? { signal: o.signal } : {}) })
+      yield* watchChanges(read, () => this.#readersOpen.dataVersion(), this.#commits, o.signal)
+    } catch (error) {
+      if (o.signal?.aborted) throw abortError(o.signal, this.#at('watch', coll))
+      throw mapError(error, this.#at('watch', coll))
+    }
+  }
+
   /** How a query would be run: SQLite's own words, for tests and for `explain`. */
   async explain(coll: string, where: Predicate, order: Order, limit?: number): Promise<string[]> {
     const plan = await this.#planned(coll, where, order, limit)
     if (plan === undefined) return []
-    const rows = await this.#readersOpen.all(`EXPLAIN QUERY PLAN ${plan.sql}`, plan.params, undefined)
-    return rows.map((row) => row['detail'] as string)
+    return this.#readersOpen.explain(plan.sql, plan.params)
   }
 
   get #readersOpen(): Readers {
     return this.#readers as Readers
   }
 
-  async #write<T>(op: string, coll: string, signal: AbortSignal | undefined, run: (writer: Connection) => T): Promise<T> {
+  async #write<T>(
+    op: string,
+    coll: string,
+    signal: AbortSignal | undefined,
+    run: (writer: Connection) => T,
+  ): Promise<T> {
     throwIfAborted(signal, this.#at(op, coll))
     try {
       return await (this.#queue as WriteQueue).push(() => {
         const writer = this.#writer as Connection
-        this.#shapes.refresh(writer.database)
+        this.#shapes.refresh(writer)
         return run(writer)
       }, signal)
     } catch (error) {
@@ -227,7 +318,10 @@ class SqliteIndex implements IndexDriver {
     if (!this.#hasTable(writer, coll)) return []
     const plan = this.#plan(coll, where, order, limit)
     return finish(
-      writer.prepare(plan.sql).all(...plan.params).map((row) => decodeDoc(row['body'] as string)),
+      writer
+        .prepare(plan.sql)
+        .all(...plan.params)
+        .map((row) => decodeDoc(row['body'] as string)),
       plan,
       limit,
     )
@@ -236,13 +330,15 @@ class SqliteIndex implements IndexDriver {
   #plan(coll: string, where: Predicate, order: Order, limit: number | undefined): Plan {
     const filter = compileFilter(where, coll, this.#shapes)
     const orderSql = order.length === 0 ? '' : compileOrder(order, coll, this.#shapes)
-    this.#auto?.used(coll, filter.usage, orderSql === undefined ? undefined : order[0])
+    this.#auto?.used(coll, filter.usage, orderSql === undefined ? [] : order)
     const limited = limit !== undefined && filter.exact && orderSql !== undefined
     return {
       sql: `SELECT body FROM "c_${coll}" WHERE ${filter.sql}${orderSql ? ` ORDER BY ${orderSql}` : ''}${limited ? ' LIMIT ?' : ''}`,
       params: limited ? [...filter.params, limit] : filter.params,
       where: filter.exact ? undefined : where,
       order: orderSql === undefined ? order : undefined,
+      terms: filter.terms,
+      limited,
     }
   }
 
@@ -250,12 +346,47 @@ class SqliteIndex implements IndexDriver {
   async #planned(coll: string, where: Predicate, order: Order, limit: number | undefined): Promise<Plan | undefined> {
     if (!(await this.#readableTable(coll))) return undefined
     const plan = this.#plan(coll, where, order, limit)
-    const due = this.#auto?.due(coll, (table) => this.#readersOpen.rowsAbout(table))
-    if (due !== undefined) for (const keys of due) await this.ensureIndex(coll, keys, {})
+    await this.#makeDueIndexes(coll)
     return plan
   }
 
-  async *#readDocs(coll: string, where: Predicate, order: Order, limit: number | undefined, signal: AbortSignal | undefined): AsyncGenerator<Doc, void, undefined> {
+  /**
+   * Makes the indexes that enough queries asked for. The query that comes third waits for it, the event loop does not. Where it fails (no space,
+   * a lock held too long) the query goes on without: it was answered before, and the index is tried again three queries later.
+   */
+  async #makeDueIndexes(coll: string): Promise<void> {
+    if (this.#auto === undefined || !this.#tables.has(coll)) return
+    for (const { key, keys } of this.#auto.due(coll, (table) => this.#readersOpen.rowsAbout(table))) {
+      try {
+        await this.ensureIndex(coll, keys, {})
+      } catch (error) {
+        this.#auto.failed(coll, key, error)
+      }
+    }
+  }
+
+  /**
+   * Whether a statement may visit many rows for each it gives: then it runs on the worker. It does not where one index serves the whole filter and
+   * the order; ties of the last sort key are sorted here.
+   */
+  async #scansMuch(coll: string, plan: Plan): Promise<boolean> {
+    const known = this.#scans.get(plan.sql)
+    if (known !== undefined && performance.now() < known.until) return known.scan
+    const scan =
+      this.#readersOpen.rowsAbout(coll) > MANY &&
+      !servedByIndex(await this.#readersOpen.explain(plan.sql, plan.params), plan)
+    if (this.#scans.size > 500) this.#scans.clear()
+    this.#scans.set(plan.sql, { scan, until: performance.now() + PLAN_AGE })
+    return scan
+  }
+
+  async *#readDocs(
+    coll: string,
+    where: Predicate,
+    order: Order,
+    limit: number | undefined,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Doc, void, undefined> {
     for (;;) {
       const plan = await this.#planned(coll, where, order, limit)
       if (plan === undefined) return
@@ -267,7 +398,7 @@ class SqliteIndex implements IndexDriver {
         fresh = false
         return this.#readersOpen.shapesVersion() !== version
       }
-      const docs = this.#rows(plan, limit, signal, stale)
+      const docs = this.#rows(coll, plan, limit, signal, stale)
       let again = false
       for await (const doc of docs) {
         if (doc === STALE) {
@@ -277,14 +408,22 @@ class SqliteIndex implements IndexDriver {
         yield doc
       }
       if (!again) return
-      this.#shapes.refresh((this.#writer as Connection).database)
+      this.#shapes.refresh(this.#writer as Connection)
     }
   }
 
-  async *#rows(plan: Plan, limit: number | undefined, signal: AbortSignal | undefined, stale: () => boolean): AsyncGenerator<Doc | typeof STALE, void, undefined> {
-    const batches = this.#readersOpen.batches(plan.sql, plan.params, limit !== undefined && plan.where === undefined && plan.order === undefined ? limit : undefined, signal)
+  async *#rows(
+    coll: string,
+    plan: Plan,
+    limit: number | undefined,
+    signal: AbortSignal | undefined,
+    stale: () => boolean,
+  ): AsyncGenerator<Doc | typeof STALE, void, undefined> {
+    const batches = (await this.#scansMuch(coll, plan))
+      ? (this.#scanner as Scanner).batches(plan.sql, plan.params, signal)
+      : this.#readersOpen.batches(plan.sql, plan.params, plan.limited ? limit : undefined, signal)
     let left = limit ?? Number.POSITIVE_INFINITY
-    const held: Doc[] = []
+    let held: Doc[] = []
     for await (const bodies of batches) {
       if (stale()) {
         yield STALE
@@ -295,6 +434,9 @@ class SqliteIndex implements IndexDriver {
         if (plan.where !== undefined && !matches(plan.where, doc)) continue
         if (plan.order !== undefined) {
           held.push(doc)
+          // With a limit only so many are kept, at an amortised cost of n log(limit).
+          if (limit !== undefined && held.length >= 2 * limit + 64)
+            held = held.sort(compareDocs(plan.order)).slice(0, limit)
           continue
         }
         yield doc
@@ -312,8 +454,12 @@ class SqliteIndex implements IndexDriver {
 
   #encode(coll: string, doc: Doc): string {
     const body = encodeDoc(doc)
-    if (body.length > CAN.maxDocBytes) {
-      throw new HubError('INVALID', `Document '${doc._id}' has ${body.length} characters; at most ${CAN.maxDocBytes}.`, { at: this.#at('insert', coll), reason: 'DOCUMENT_TOO_LARGE' })
+    if (body.length * 3 > CAN.maxDocBytes && Buffer.byteLength(body) > CAN.maxDocBytes) {
+      throw new HubError(
+        'INVALID',
+        `Document '${doc._id}' has ${Buffer.byteLength(body)} bytes; at most ${CAN.maxDocBytes}.`,
+        { at: this.#at('insert', coll), reason: 'DOCUMENT_TOO_LARGE' },
+      )
     }
     return body
   }
@@ -330,12 +476,17 @@ class SqliteIndex implements IndexDriver {
 
   /** Stores which fields hold arrays or objects, with the document. Known only once committed, by `refresh`. */
   #learn(writer: Connection, coll: string, doc: Doc): void {
-    for (const shape of this.#shapes.unknown(coll, doc)) writer.prepare('INSERT OR IGNORE INTO th_shapes(coll,shape) VALUES(?,?)').run(coll, shape)
+    for (const shape of this.#shapes.unknown(coll, doc))
+      writer.prepare('INSERT OR IGNORE INTO th_shapes(coll,shape) VALUES(?,?)').run(coll, shape)
   }
 
   #constraint(error: unknown, coll: string, doc: Doc): unknown {
     if (sqliteCode(error) !== 19) return error
-    return new HubError('EXISTS', `Document '${doc._id}' exists already in ${coll}, or shares a unique key with one that does.`, { at: this.#at('insert', coll), path: '_id', cause: error })
+    return new HubError(
+      'EXISTS',
+      `Document '${doc._id}' exists already in ${coll}, or shares a unique key with one that does.`,
+      { at: this.#at('insert', coll), path: '_id', cause: error },
+    )
   }
 
   /** Inside a write transaction: makes the collection's table. */
@@ -346,15 +497,16 @@ class SqliteIndex implements IndexDriver {
 
   #hasTable(writer: Connection, coll: string): boolean {
     if (this.#tables.has(coll)) return true
-    const found = writer.prepare("SELECT 1 FROM sqlite_schema WHERE type='table' AND name=?").get(`c_${coll}`) !== undefined
-    // Tables are never dropped, so one that was seen committed stays; one made in this transaction is looked up again.
-    if (found && !writer.database.isTransaction) this.#tables.add(coll)
-    return found
+    return writer.prepare("SELECT 1 FROM sqlite_schema WHERE type='table' AND name=?").get(`c_${coll}`) !== undefined
   }
 
   async #readableTable(coll: string): Promise<boolean> {
     if (this.#tables.has(coll)) return true
-    const rows = await this.#readersOpen.all("SELECT 1 FROM sqlite_schema WHERE type='table' AND name=?", [`c_${coll}`], undefined)
+    const rows = await this.#readersOpen.all(
+      "SELECT 1 FROM sqlite_schema WHERE type='table' AND name=?",
+      [`c_${coll}`],
+      undefined,
+    )
     if (rows.length > 0) this.#tables.add(coll)
     return rows.length > 0
   }
@@ -365,6 +517,21 @@ class SqliteIndex implements IndexDriver {
 }
 
 const STALE = Symbol('stale')
+
+function refused(message: string, path: string): HubError {
+  return new HubError('INVALID', message, { at: { scheme: 'sqlite', op: 'open' }, path })
+}
+
+/** Reads SQLite's plan (https://www.sqlite.org/eqp.html): one step, whose index constrains every term of the filter, and no sort but of ties. */
+function servedByIndex(details: readonly string[], plan: Plan): boolean {
+  const [step, ...others] = details
+  if (step === undefined || plan.terms === undefined) return false
+  if (others.some((detail) => !(plan.limited && /^USE TEMP B-TREE FOR LAST (\d+ )?TERMS? OF ORDER BY$/.test(detail))))
+    return false
+  if (plan.terms.size === 0) return true
+  const constrained = /^SEARCH \S+ USING (?:COVERING )?INDEX \S+ \((.*)\)$/.exec(step)?.[1]
+  return constrained !== undefined && (constrained === '_id=?' || constrained.split(' AND ').length >= plan.terms.size)
+}
 
 function finish(docs: Doc[], plan: Plan, limit: number | undefined): Doc[] {
   let kept = plan.where === undefined ? docs : docs.filter((doc) => matches(plan.where as Predicate, doc))

@@ -15,7 +15,8 @@ export function isBusy(error: unknown): boolean {
 export function mapError(error: unknown, at: ErrorPlace): unknown {
   if (isHubError(error)) return error
   const code = sqliteCode(error)
-  const make = (hub: ConstructorParameters<typeof HubError>[0], message: string, retryable = false) => new HubError(hub, message, { at, cause: error, retryable })
+  const make = (hub: ConstructorParameters<typeof HubError>[0], message: string, retryable = false) =>
+    new HubError(hub, message, { at, cause: error, retryable })
   switch (code) {
     case undefined:
       return error
@@ -28,14 +29,25 @@ export function mapError(error: unknown, at: ErrorPlace): unknown {
     case 23:
       return make('DENIED', `This user may not open ${at.target}.`)
     case 14:
-      return make('DENIED', `${at.target} cannot be opened; check that its folder exists and that this user may write there.`)
+      return make(
+        'DENIED',
+        `${at.target} cannot be opened; check that its folder exists and that this user may write there.`,
+      )
     case 10:
-      return make('UNKNOWN', `Reading or writing ${at.target} failed at the disk (${messageOf(error)}); whether the last change was stored is not known.`)
+      return make(
+        'UNKNOWN',
+        `Reading or writing ${at.target} failed at the disk (${messageOf(error)}); whether the last change was stored is not known.`,
+      )
     case 11:
     case 26:
-      return make('INTEGRITY', `${at.target} is damaged or no SQLite database (${messageOf(error)}); restore it from a copy.`)
+      return make(
+        'INTEGRITY',
+        `${at.target} is damaged or no SQLite database (${messageOf(error)}); restore it from a copy.`,
+      )
     case 13:
       return make('STORAGE_FULL', `No space left to write ${at.target}; free some and try again.`, true)
+    case 19:
+      return make('EXISTS', `Documents of ${at.target} share a key that is to be unique.`)
     case 7:
       return make('THROTTLED', 'SQLite ran out of memory.', true)
     case 18:

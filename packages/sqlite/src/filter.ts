@@ -1,4 +1,13 @@
-import { type Operand, type Order, type Path, type Predicate, RANK, rankOf, type TypeName, type Value } from '@tensorhub/core'
+import {
+  type Operand,
+  type Order,
+  type Path,
+  type Predicate,
+  RANK,
+  rankOf,
+  type TypeName,
+  type Value,
+} from '@tensorhub/core'
 import { ELEMENT, type FieldSql, fieldSql, jsonPath } from './expressions.ts'
 import type { Shapes } from './shapes.ts'
 
@@ -9,6 +18,11 @@ export interface CompiledFilter {
   readonly sql: string
   readonly params: readonly SqlValue[]
   readonly exact: boolean
+  /**
+   * The index terms that would serve all of it, e.g. `accuracy#` (its type) and `accuracy>=`; absent where no index can serve all. A plan that
+   * constrains fewer reads rows in vain.
+   */
+  readonly terms?: ReadonlySet<string>
 }
 
 /** What a query tells about which indexes would serve it. */
@@ -18,13 +32,17 @@ export interface Usage {
 }
 
 /** Compiles a filter for one collection, given what its fields are known to hold. */
-export function compileFilter(where: Predicate, coll: string, shapes: Shapes): CompiledFilter & { readonly usage: Usage } {
+export function compileFilter(
+  where: Predicate,
+  coll: string,
+  shapes: Shapes,
+): CompiledFilter & { readonly usage: Usage } {
   const compiler = new Compiler(coll, shapes)
   const part = compiler.compile(where)
   return { ...part, usage: compiler.usage }
 }
 
-const EVERYTHING: CompiledFilter = { sql: '1', params: [], exact: true }
+const EVERYTHING: CompiledFilter = { sql: '1', params: [], exact: true, terms: new Set() }
 const NOTHING: CompiledFilter = { sql: '0', params: [], exact: true }
 /** A part that SQL cannot decide: lets everything through. */
 const UNDECIDED: CompiledFilter = { sql: '1', params: [], exact: false }
@@ -98,17 +116,27 @@ class Compiler {
         const field = this.#field(where.path)
         if (field === undefined || where.path[0] === '_id') return UNDECIDED
         if (!this.#shapes.holdsArray(this.#coll, where.path.join('.'))) return NOTHING
-        return { sql: `(${field.rank}=5 AND json_array_length(body,'${jsonPath(where.path)}')=?)`, params: [where.value], exact: true }
+        return {
+          sql: `(${field.rank}=5 AND json_array_length(body,'${jsonPath(where.path)}')=?)`,
+          params: [where.value],
+          exact: true,
+        }
       }
       case 'elemMatch': {
         const field = this.#field(where.path)
         if (field === undefined) return UNDECIDED
-        return this.#shapes.holdsArray(this.#coll, where.path.join('.')) ? { sql: `${field.rank}=5`, params: [], exact: false } : NOTHING
+        return this.#shapes.holdsArray(this.#coll, where.path.join('.'))
+          ? { sql: `${field.rank}=5`, params: [], exact: false }
+          : NOTHING
       }
       case 'prefix':
       case 'contains': {
         const { op, value } = where
-        return this.#text(where.path, (field) => (op === 'prefix' ? prefixSql(field, value) : { sql: `(${field.rank}=3 AND instr(${field.value},?)>0)`, params: [value], exact: true }))
+        return this.#text(where.path, (field) =>
+          op === 'prefix'
+            ? prefixSql(field, value)
+            : { sql: `(${field.rank}=3 AND instr(${field.value},?)>0)`, params: [value], exact: true },
+        )
       }
       case 'regex': {
         const found = this.#text(where.path, (field) => ({ sql: `${field.rank}=3`, params: [], exact: true }))
@@ -121,7 +149,8 @@ class Compiler {
   #field(path: Path): FieldSql | undefined {
     const field = fieldSql(path)
     if (field === undefined) return undefined
-    for (let i = 1; i < path.length; i++) if (this.#shapes.holdsArray(this.#coll, path.slice(0, i).join('.'))) return undefined
+    for (let i = 1; i < path.length; i++)
+      if (this.#shapes.holdsArray(this.#coll, path.slice(0, i).join('.'))) return undefined
     return field
   }
 
@@ -129,8 +158,9 @@ class Compiler {
   #each(path: Path, test: (field: FieldSql) => CompiledFilter): CompiledFilter {
     const field = this.#field(path)
     if (field === undefined) return UNDECIDED
-    const scalar = test(field)
-    if (!this.#shapes.holdsArray(this.#coll, path.join('.'))) return scalar
+    const { terms, ...scalar } = test(field)
+    if (!this.#shapes.holdsArray(this.#coll, path.join('.')))
+      return terms === undefined ? scalar : { ...scalar, terms: qualified(path, terms) }
     const element = test(ELEMENT)
     return {
       sql: `(${scalar.sql} OR (${field.rank}=5 AND EXISTS(SELECT 1 FROM json_each(body,'${jsonPath(path)}') e WHERE ${element.sql})))`,
@@ -143,21 +173,32 @@ class Compiler {
     const rank = rankOf(value as Value)
     if (rank === RANK.null) {
       if (op === 'gt' || op === 'lt') return NOTHING
-      return this.#each(path, (field) => ({ sql: `${field.rank}<=1`, params: [], exact: true }))
+      return this.#each(path, (field) => ({ sql: `${field.rank}<=1`, params: [], exact: true, terms: new Set(['#']) }))
     }
     if (rank === RANK.array) {
       const field = this.#field(path)
       if (field === undefined) return UNDECIDED
-      return this.#shapes.holdsArray(this.#coll, path.join('.')) ? { sql: `${field.rank}=5`, params: [], exact: false } : NOTHING
+      return this.#shapes.holdsArray(this.#coll, path.join('.'))
+        ? { sql: `${field.rank}=5`, params: [], exact: false }
+        : NOTHING
     }
     if (Number.isNaN(value)) {
       if (op === 'gt' || op === 'lt') return NOTHING
-      return this.#each(path, (field) => ({ sql: `(${field.rank}=2 AND ${field.value} IS NULL)`, params: [], exact: true }))
+      return this.#each(path, (field) => ({
+        sql: `(${field.rank}=2 AND ${field.value} IS NULL)`,
+        params: [],
+        exact: true,
+      }))
     }
     const sign = { eq: '=', gt: '>', gte: '>=', lt: '<', lte: '<=' }[op]
     this.usage[op === 'eq' ? 'equal' : 'range'].add(path.join('.'))
     const param = sqlValue(value)
-    return this.#each(path, (field) => ({ sql: `(${field.rank}=${rank} AND ${field.value}${sign}?)`, params: [param], exact: true }))
+    return this.#each(path, (field) => ({
+      sql: `(${field.rank}=${rank} AND ${field.value}${sign}?)`,
+      params: [param],
+      exact: true,
+      terms: new Set(['#', sign]),
+    }))
   }
 
   #in(path: Path, values: readonly Operand[]): CompiledFilter {
@@ -165,7 +206,12 @@ class Compiler {
     const simple = values.every((value) => typeof value === 'string')
     if (simple) {
       this.usage.equal.add(path.join('.'))
-      return this.#each(path, (field) => ({ sql: `(${field.rank}=3 AND ${field.value} IN (${values.map(() => '?').join(',')}))`, params: values as readonly string[], exact: true }))
+      return this.#each(path, (field) => ({
+        sql: `(${field.rank}=3 AND ${field.value} IN (${values.map(() => '?').join(',')}))`,
+        params: values as readonly string[],
+        exact: true,
+        terms: new Set(['#', '=']),
+      }))
     }
     return joined(
       values.map((value) => this.#compare('eq', path, value)),
@@ -182,11 +228,21 @@ class Compiler {
   #type(path: Path, types: readonly TypeName[]): CompiledFilter {
     const ranks = types.filter((type) => type !== 'null').map((type) => RANK_OF_TYPE[type])
     const parts: CompiledFilter[] = []
-    if (ranks.length > 0) parts.push(this.#each(path, (field) => ({ sql: `${field.rank} IN (${ranks.join(',')})`, params: [], exact: true })))
+    if (ranks.length > 0)
+      parts.push(
+        this.#each(path, (field) => ({
+          sql: `${field.rank} IN (${ranks.join(',')})`,
+          params: [],
+          exact: true,
+          terms: new Set(['#']),
+        })),
+      )
     if (types.includes('null')) {
       const field = this.#field(path)
       if (field === undefined || this.#shapes.holdsArray(this.#coll, path.join('.'))) return UNDECIDED
-      parts.push(path[0] === '_id' ? NOTHING : { sql: `json_type(body,'${jsonPath(path)}')='null'`, params: [], exact: true })
+      parts.push(
+        path[0] === '_id' ? NOTHING : { sql: `json_type(body,'${jsonPath(path)}')='null'`, params: [], exact: true },
+      )
     }
     return joined(parts, ' OR ')
   }
@@ -204,9 +260,22 @@ function prefixSql(field: FieldSql, prefix: string): CompiledFilter {
     const last = (points.pop() as string).codePointAt(0) as number
     if (last === 0x10ffff) continue
     const next = last + 1 >= 0xd800 && last + 1 <= 0xdfff ? 0xe000 : last + 1
-    return { sql: `(${field.rank}=3 AND ${field.value}>=? AND ${field.value}<?)`, params: [prefix, points.join('') + String.fromCodePoint(next)], exact: true }
+    return {
+      sql: `(${field.rank}=3 AND ${field.value}>=? AND ${field.value}<?)`,
+      params: [prefix, points.join('') + String.fromCodePoint(next)],
+      exact: true,
+      terms: new Set(['#', '>=', '<']),
+    }
   }
-  return prefix === '' ? { sql: `${field.rank}=3`, params: [], exact: true } : { sql: `(${field.rank}=3 AND ${field.value}>=?)`, params: [prefix], exact: false }
+  return prefix === ''
+    ? { sql: `${field.rank}=3`, params: [], exact: true }
+    : { sql: `(${field.rank}=3 AND ${field.value}>=?)`, params: [prefix], exact: false }
+}
+
+/** Terms of a field; `_id` has one type only, and so no type term. */
+function qualified(path: Path, terms: ReadonlySet<string>): ReadonlySet<string> {
+  const name = path.join('.')
+  return new Set([...terms].filter((term) => name !== '_id' || term !== '#').map((term) => name + term))
 }
 
 function joined(parts: readonly CompiledFilter[], operator: ' AND ' | ' OR '): CompiledFilter {
@@ -216,6 +285,9 @@ function joined(parts: readonly CompiledFilter[], operator: ' AND ' | ' OR '): C
     sql: `(${parts.map((part) => part.sql).join(operator)})`,
     params: parts.flatMap((part) => part.params),
     exact: parts.every((part) => part.exact),
+    ...(operator === ' AND ' && parts.every((part) => part.terms !== undefined)
+      ? { terms: new Set(parts.flatMap((part) => [...(part.terms ?? [])])) }
+      : {}),
   }
 }
 

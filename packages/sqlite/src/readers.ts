@@ -42,7 +42,12 @@ export class Readers {
   }
 
   /** The bodies of a query in batches. With a small `limit` it is read at once. */
-  async *batches(sql: string, params: readonly SqlValue[], limit: number | undefined, signal: AbortSignal | undefined): AsyncGenerator<readonly string[], void, undefined> {
+  async *batches(
+    sql: string,
+    params: readonly SqlValue[],
+    limit: number | undefined,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<readonly string[], void, undefined> {
     if (limit !== undefined && limit <= BATCH_ROWS) {
       yield (await this.all(sql, params, signal)).map((row) => row['body'] as string)
       return
@@ -77,9 +82,14 @@ export class Readers {
     }
   }
 
-  forget(): void {
-    this.#short.forget()
-    for (const connection of this.#free) connection.forget()
+  /** Changes whenever anybody else commits: our own write connection, or another process. */
+  dataVersion(): number {
+    return (this.#short.prepare('PRAGMA data_version').get() as Row)['data_version'] as number
+  }
+
+  /** How SQLite would run a statement, in its own words. */
+  async explain(sql: string, params: readonly SqlValue[]): Promise<string[]> {
+    return (await this.all(`EXPLAIN QUERY PLAN ${sql}`, params, undefined)).map((row) => row['detail'] as string)
   }
 
   close(): void {

@@ -14,20 +14,32 @@ export async function openSchema(connection: Connection, lockTimeout: number, at
   const { database } = connection
   const version = () => database.prepare('PRAGMA user_version').get()?.['user_version'] as number
   const check = (found: number) => {
-    if (found > VERSION) throw new HubError('UNSUPPORTED', `${at.target} has layout ${found}, and this version of @tensorhub/sqlite reads up to ${VERSION}; upgrade it. Nothing was touched.`, { at })
+    if (found > VERSION)
+      throw new HubError(
+        'UNSUPPORTED',
+        `${at.target} has layout ${found}, and this version of @tensorhub/sqlite reads up to ${VERSION}; upgrade it. Nothing was touched.`,
+        { at },
+      )
   }
   check(await withLock(version, lockTimeout))
   // The journal mode is kept in the file; switching it needs the file alone for a moment.
   await withLock(() => {
     const mode = database.prepare('PRAGMA journal_mode=WAL').get()?.['journal_mode']
-    if (mode !== 'wal') throw new HubError('UNSUPPORTED', `${at.target} lies on a file system where SQLite's WAL does not work (mode '${String(mode)}'); use a local disk.`, { at })
+    if (mode !== 'wal')
+      throw new HubError(
+        'UNSUPPORTED',
+        `${at.target} lies on a file system where SQLite's WAL does not work (mode '${String(mode)}'); use a local disk.`,
+        { at },
+      )
   }, lockTimeout)
   if ((await withLock(version, lockTimeout)) === VERSION) return
   await withLock(() => {
     database.exec('BEGIN IMMEDIATE')
     try {
       check(version())
-      database.exec(`CREATE TABLE IF NOT EXISTS th_shapes(id INTEGER PRIMARY KEY, coll TEXT NOT NULL, shape TEXT NOT NULL, UNIQUE(coll,shape)); PRAGMA user_version=${VERSION}; COMMIT`)
+      database.exec(
+        `CREATE TABLE IF NOT EXISTS th_shapes(id INTEGER PRIMARY KEY, coll TEXT NOT NULL, shape TEXT NOT NULL, UNIQUE(coll,shape)); PRAGMA user_version=${VERSION}; COMMIT`,
+      )
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK')
       throw error

@@ -1,5 +1,5 @@
-import type { DatabaseSync } from 'node:sqlite'
 import { type Doc, isObject, type Value } from '@tensorhub/core'
+import type { Connection } from './connection.ts'
 
 /**
  * Which fields of a collection ever held an array or an object. Where none did, a field is a scalar and SQL decides filters and orders on it
@@ -12,8 +12,10 @@ export class Shapes {
   version = 0
 
   /** Reads rows that are new since last time. */
-  refresh(database: DatabaseSync): void {
-    for (const row of database.prepare('SELECT id, coll, shape FROM th_shapes WHERE id > ? ORDER BY id').all(this.version)) {
+  refresh(connection: Connection): void {
+    for (const row of connection
+      .prepare('SELECT id, coll, shape FROM th_shapes WHERE id > ? ORDER BY id')
+      .all(this.version)) {
       this.#add(row['coll'] as string, row['shape'] as string)
       this.version = row['id'] as number
     }

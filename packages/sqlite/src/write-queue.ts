@@ -1,4 +1,4 @@
-import { HubError } from '@tensorhub/core'
+import { abortError, HubError } from '@tensorhub/core'
 import type { Connection } from './connection.ts'
 import { withLock } from './with-lock.ts'
 
@@ -13,27 +13,59 @@ interface Write {
 const MOST_WRITES = 2000
 const MOST_MS = 50
 
+const AT = { scheme: 'sqlite', op: 'write' }
+
 /**
  * Group commit: writes that were asked for in one turn of the event loop share a transaction and its fsync. Each stands alone inside it (a
  * savepoint), and none is answered before COMMIT has returned.
  */
 export class WriteQueue {
-  readonly #connection: () => Connection
+  readonly #connection: Connection
   readonly #lockTimeout: number
   readonly #rolledBack: () => void
+  readonly #committed: () => void
   #waiting: Write[] = []
+  #alone: (() => Promise<void>)[] = []
   #draining: Promise<void> | undefined
 
-  constructor(connection: () => Connection, lockTimeout: number, rolledBack: () => void) {
+  constructor(
+    connection: Connection,
+    lockTimeout: number,
+    on: { readonly rolledBack: () => void; readonly committed: () => void },
+  ) {
     this.#connection = connection
     this.#lockTimeout = lockTimeout
-    this.#rolledBack = rolledBack
+    this.#rolledBack = on.rolledBack
+    this.#committed = on.committed
   }
 
-  /** Queues a write: a synchronous function on the write connection, inside the transaction. */
+  /** Queues a write: a synchronous function on the write connection, inside the transaction. Aborting takes it out while it still waits. */
   push<T>(run: () => T, signal: AbortSignal | undefined): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.push({ run, signal, resolve: resolve as (value: never) => void, reject })
+      const withdraw = () => this.#withdraw(write)
+      const settle = () => signal?.removeEventListener('abort', withdraw)
+      const write: Write = {
+        run,
+        signal,
+        resolve: (value: never) => {
+          settle()
+          resolve(value)
+        },
+        reject: (error) => {
+          settle()
+          reject(error)
+        },
+      }
+      this.#waiting.push(write)
+      signal?.addEventListener('abort', withdraw, { once: true })
+      this.#draining ??= this.#drain()
+    })
+  }
+
+  /** Queues work done elsewhere that takes the write lock itself: no transaction of this queue runs meanwhile. */
+  alone(work: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#alone.push(() => work().then(resolve, reject))
       this.#draining ??= this.#drain()
     })
   }
@@ -43,60 +75,88 @@ export class WriteQueue {
     while (this.#draining !== undefined) await this.#draining
   }
 
+  #withdraw(write: Write): void {
+    const i = this.#waiting.indexOf(write)
+    if (i < 0 || write.signal === undefined) return
+    this.#waiting.splice(i, 1)
+    write.reject(abortError(write.signal, AT))
+  }
+
   async #drain(): Promise<void> {
     // One turn of the event loop gathers what is asked for at the same time.
     await new Promise((resolve) => setImmediate(resolve))
-    while (this.#waiting.length > 0) await this.#transaction()
+    for (;;) {
+      const work = this.#alone.shift()
+      if (work !== undefined) await work()
+      else if (this.#waiting.length > 0) await this.#transaction()
+      else break
+    }
     this.#draining = undefined
   }
 
   async #transaction(): Promise<void> {
-    const connection = this.#connection()
-    const database = connection.database
     try {
-      await withLock(() => database.exec('BEGIN IMMEDIATE'), this.#lockTimeout)
+      await withLock(() => {
+        // Waiting for the lock, all may have been withdrawn.
+        if (this.#waiting.length === 0) return
+        this.#connection.prepare('BEGIN IMMEDIATE').run()
+        this.#run()
+      }, this.#lockTimeout)
     } catch (error) {
-      const failed = this.#waiting
-      this.#waiting = []
-      for (const write of failed) write.reject(error)
-      return
+      for (const write of this.#waiting.splice(0)) write.reject(error)
     }
+  }
+
+  /** The transaction itself, in one synchronous step: nothing of this process can come between. */
+  #run(): void {
+    const { database } = this.#connection
     const started = performance.now()
-    const done: { write: Write; result: unknown }[] = []
-    let taken = 0
+    const taken: Write[] = []
+    const answers: (() => void)[] = []
+    let next = 0
     try {
-      for (const write of this.#waiting) {
-        if (taken >= MOST_WRITES || (taken > 0 && performance.now() - started > MOST_MS)) break
-        taken++
-        if (write.signal?.aborted) {
-          write.reject(new HubError('ABORTED', 'The operation was aborted.', { at: { scheme: 'sqlite', op: 'write' }, cause: write.signal.reason }))
-          continue
-        }
-        database.exec('SAVEPOINT w')
+      for (; next < this.#waiting.length; next++) {
+        if (next >= MOST_WRITES || (next > 0 && performance.now() - started > MOST_MS)) break
+        const write = this.#waiting[next] as Write
+        taken.push(write)
+        this.#connection.prepare('SAVEPOINT w').run()
         try {
           const result = write.run()
-          database.exec('RELEASE w')
-          done.push({ write, result })
+          this.#connection.prepare('RELEASE w').run()
+          answers.push(() => write.resolve(result as never))
         } catch (error) {
           // A full disk or an I/O error ends the whole transaction; then every write in it has failed.
-          if (!database.isTransaction) {
-            write.reject(error)
-            throw error
-          }
+          if (!database.isTransaction) throw error
           database.exec('ROLLBACK TO w; RELEASE w')
           this.#rolledBack()
-          write.reject(error)
+          answers.push(() => write.reject(error))
         }
       }
-      database.exec('COMMIT')
+      this.#connection.prepare('COMMIT').run()
     } catch (error) {
-      if (database.isTransaction) database.exec('ROLLBACK')
+      this.#waiting.splice(0, taken.length)
       this.#rolledBack()
-      for (const { write } of done) write.reject(error)
-      this.#waiting.splice(0, taken)
+      const failure = this.#undo(error)
+      for (const write of taken) write.reject(failure)
       return
     }
-    this.#waiting.splice(0, taken)
-    for (const { write, result } of done) write.resolve(result as never)
+    this.#waiting.splice(0, taken.length)
+    this.#committed()
+    for (const answer of answers) answer()
+  }
+
+  #undo(error: unknown): unknown {
+    const { database } = this.#connection
+    if (!database.isTransaction) return error
+    try {
+      database.exec('ROLLBACK')
+      return error
+    } catch (cause) {
+      return new HubError(
+        'UNKNOWN',
+        'A transaction failed and could not be undone; whether its changes were stored is not known.',
+        { at: AT, cause: new AggregateError([error, cause]) },
+      )
+    }
   }
 }
