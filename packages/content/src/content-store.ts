@@ -1,0 +1,157 @@
+import { type BlobStore, type Call, type Doc, HubError, type IndexStore } from '@tensorhub/core'
+import { type CheckOptions, type CheckReport, check } from './checker.ts'
+import { ChunkRows } from './chunk-rows.ts'
+import { collect, type GcOptions, type GcReport } from './collector.ts'
+import { HashPool } from './hashing.ts'
+import type { FullManifest, Manifest, ManifestTensor } from './manifest.ts'
+import { ManifestLoader } from './manifest-loader.ts'
+import { ChunkReader, type LoadOptions } from './reader.ts'
+import { decodeSafetensors } from './safetensors.ts'
+import { decodeValue } from './value-codec.ts'
+import { ContentWriter, type SaveOptions } from './writer.ts'
+
+/** One pool of threads serves every hub of the process. */
+const pool = new HashPool()
+
+/**
+ * Values as content-addressed chunks over any index and blob store. A save is acknowledged only when every byte and its document are durable and
+ * verified; a read gives nothing that was not hashed; what no document names is collected.
+ */
+export class ContentStore {
+  readonly #index: IndexStore
+  readonly #blobs: BlobStore
+  readonly #manifests: ManifestLoader
+  readonly #reader: ChunkReader
+  readonly #writer: ContentWriter
+
+  constructor(o: { readonly index: IndexStore; readonly blobs: BlobStore }) {
+    this.#index = o.index
+    this.#blobs = o.blobs
+    this.#manifests = new ManifestLoader(o.blobs)
+    this.#reader = new ChunkReader(o.blobs, pool)
+    this.#writer = new ContentWriter(o.index, o.blobs, new ChunkRows(o.index, o.blobs), pool)
+  }
+
+  /** Saves a value and its document. @throws INVALID (unsupported value), STORAGE_FULL, ABORTED, CONFLICT (retryable). */
+  save(value: unknown, o: SaveOptions): Promise<Doc> {
+    return this.#writer.save(value, o)
+  }
+
+  /** The value of a manifest. Opaque files come as one Uint8Array; use {@link stream} for large ones. */
+  async load(content: Manifest, o: LoadOptions = {}): Promise<unknown> {
+    const manifest = await this.#manifests.full(content, 'the record', o)
+    if (!isFile(manifest)) return this.#reader.value(manifest, o)
+    const bytes = new Uint8Array(manifest.bytes)
+    let at = 0
+    for await (const piece of this.#reader.stream(manifest, o)) {
+      bytes.set(piece, at)
+      at += piece.byteLength
+    }
+    return bytes
+  }
+
+  /** The bytes of an opaque file, or of a value that is one array of bytes. */
+  stream(content: Manifest, o: LoadOptions = {}): ReadableStream<Uint8Array> {
+    let inner: ReadableStreamDefaultReader<Uint8Array> | undefined
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          inner ??= (await this.#open(content, o)).getReader()
+          const { done, value } = await inner.read()
+          if (done) controller.close()
+          else controller.enqueue(value)
+        },
+        cancel: (reason) => inner?.cancel(reason),
+      },
+      { highWaterMark: 0 },
+    )
+  }
+
+  async #open(content: Manifest, o: LoadOptions): Promise<ReadableStream<Uint8Array>> {
+    const manifest = await this.#manifests.full(content, 'the record', o)
+    if (isFile(manifest)) return this.#reader.stream(manifest, o)
+    const value = await this.#reader.value(manifest, o)
+    if (!(value instanceof Uint8Array)) throw new HubError('INVALID', 'The value is no array of bytes and cannot be streamed; load it.', { at: { scheme: 'content', op: 'stream' } })
+    return ReadableStream.from([value]) as ReadableStream<Uint8Array>
+  }
+
+  /**
+   * Rows `start` to `end` (exclusive) along the first axis of every tensor in the value, in the value's own structure; or of one tensor, by its name
+   * (`t/0`) or number. Reads only the chunks the rows lie in.
+   */
+  async rows(content: Manifest, o: Call & { readonly start: number; readonly end: number; readonly tensor?: string | number }): Promise<unknown> {
+    const whole = (n: number) => Number.isSafeInteger(n) && n >= 0
+    if (!whole(o.start) || !whole(o.end) || o.end < o.start) throw new HubError('INVALID', 'rows needs whole numbers start ≤ end.', { at: { scheme: 'content', op: 'rows' }, path: 'start' })
+    const manifest = await this.#manifests.full(content, 'the record', o)
+    if (manifest.inline !== undefined) return rowsInMemory(decodeSafetensors(new Uint8Array(Buffer.from(manifest.inline, 'base64'))), o)
+    const call: Call = o.signal ? { signal: o.signal } : {}
+    const read = async (tensor: ManifestTensor) => {
+      if (tensor.shape.length === 0) throw new HubError('INVALID', `The tensor '${tensor.name}' is a scalar and has no rows.`, { at: { scheme: 'content', op: 'rows' } })
+      return this.#reader.rows(manifest, tensor, o.start, o.end, call)
+    }
+    const named = manifest.tensors.filter((t) => t.name !== '$tree')
+    if (o.tensor !== undefined) {
+      const tensor = typeof o.tensor === 'number' ? named[o.tensor] : named.find((t) => t.name === o.tensor)
+      if (tensor === undefined) throw new HubError('NOT_FOUND', `The value has no tensor '${o.tensor}'; it has ${named.map((t) => t.name).join(', ')}.`, { at: { scheme: 'content', op: 'rows' } })
+      const found = await read(tensor)
+      return decodeValue('{"$t":"x","as":"tensor"}', () => found)
+    }
+    const tree = manifest.tree
+    if (tree === undefined) throw new HubError('INVALID', 'The structure of this value is too large for rows without a tensor; name one.', { at: { scheme: 'content', op: 'rows' }, path: 'tensor' })
+    const parts = new Map<string, Awaited<ReturnType<typeof read>>>()
+    for (const tensor of named) parts.set(tensor.name, await read(tensor))
+    return decodeValue(tree, (name) => parts.get(name) as Awaited<ReturnType<typeof read>>)
+  }
+
+  /** One pass of collection. */
+  gc(o: GcOptions): Promise<GcReport> {
+    return collect(this.#index, this.#blobs, this.#manifests, o)
+  }
+
+  /** Checks every document's content; changes nothing. */
+  check(o: CheckOptions): Promise<CheckReport> {
+    return check(this.#index, this.#blobs, this.#manifests, this.#reader, o)
+  }
+
+  /** How many blobs and stored bytes become free when these documents (with their `content`) are deleted: those no other document names. */
+  async receipt(docs: readonly Doc[], o: Call & { readonly collections: readonly string[] }): Promise<{ blobs: number; bytes: number }> {
+    const own = new Set(docs.map((doc) => doc._id))
+    const free = new Map<string, number>()
+    for (const doc of docs) {
+      const manifest = await this.#manifests.full(doc['content'], doc._id, o)
+      for (const chunk of manifest.chunks) free.set(chunk.key, chunk.stored)
+    }
+    for (const coll of free.size === 0 ? [] : o.collections) {
+      for await (const doc of this.#index.find(coll, { op: 'exists', path: ['content'], value: true }, { ...(o.signal ? { signal: o.signal } : {}), fields: [['content']] })) {
+        if (own.has(doc._id)) continue
+        const manifest = await this.#manifests.full(doc['content'], doc._id, o)
+        for (const chunk of manifest.chunks) free.delete(chunk.key)
+        if (free.size === 0) break
+      }
+    }
+    return { blobs: free.size, bytes: [...free.values()].reduce((sum, n) => sum + n, 0) }
+  }
+}
+
+function isFile(manifest: FullManifest): boolean {
+  return manifest.tree === undefined && manifest.inline === undefined && !manifest.tensors.some((t) => t.name === '$tree')
+}
+
+/** Rows of a value that is small enough to be at hand. */
+function rowsInMemory(value: unknown, o: { readonly start: number; readonly end: number; readonly tensor?: string | number }): unknown {
+  if (o.tensor !== undefined) throw new HubError('INVALID', 'A value this small has no tensors by name; take its rows without one.', { at: { scheme: 'content', op: 'rows' }, path: 'tensor' })
+  const slice = (part: unknown): unknown => {
+    if (ArrayBuffer.isView(part) && !(part instanceof DataView)) return (part as Uint8Array).slice(o.start, o.end)
+    if (Array.isArray(part)) return part.map(slice)
+    if (typeof part !== 'object' || part === null || Object.getPrototypeOf(part) !== Object.prototype) return part
+    const t = part as { dtype?: unknown; shape?: number[]; data?: Uint8Array }
+    if (t.dtype !== undefined && Array.isArray(t.shape) && ArrayBuffer.isView(t.data)) {
+      const rows = t.shape[0] ?? 0
+      const row = rows === 0 ? 0 : t.data.length / rows
+      const data = t.data.slice(Math.min(o.start, rows) * row, Math.min(o.end, rows) * row)
+      return { ...t, shape: [row === 0 ? 0 : data.length / row, ...t.shape.slice(1)], data }
+    }
+    return Object.fromEntries(Object.entries(part).map(([key, inner]) => [key, slice(inner)]))
+  }
+  return slice(value)
+}

@@ -1,0 +1,104 @@
+import { HubError } from '@tensorhub/core'
+
+/** Element types of tensors, in the field's lower-case names; each with its safetensors name and its size in bytes. */
+const DTYPES = {
+  bool: ['BOOL', 1],
+  uint8: ['U8', 1],
+  int8: ['I8', 1],
+  uint16: ['U16', 2],
+  int16: ['I16', 2],
+  uint32: ['U32', 4],
+  int32: ['I32', 4],
+  uint64: ['U64', 8],
+  int64: ['I64', 8],
+  float16: ['F16', 2],
+  bfloat16: ['BF16', 2],
+  float32: ['F32', 4],
+  float64: ['F64', 8],
+  float8_e4m3: ['F8_E4M3', 1],
+  float8_e5m2: ['F8_E5M2', 1],
+} as const
+
+export type Dtype = keyof typeof DTYPES
+
+export type TypedArray =
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | BigUint64Array
+  | BigInt64Array
+  | Float32Array
+  | Float64Array
+
+/**
+ * A tensor: row-major elements with a shape. `data` is a view of `product(shape)` elements; bool is a Uint8Array of 0 and 1; float16, bfloat16 and
+ * the float8 types are raw bits in Uint16Array or Uint8Array.
+ */
+export interface Tensor {
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  readonly data: TypedArray
+}
+
+export function isDtype(name: unknown): name is Dtype {
+  return typeof name === 'string' && Object.hasOwn(DTYPES, name)
+}
+
+/** Bytes of one element. */
+export function bytesOf(dtype: Dtype): number {
+  return DTYPES[dtype][1]
+}
+
+export function safetensorsName(dtype: Dtype): string {
+  return DTYPES[dtype][0]
+}
+
+export function dtypeOfSafetensors(name: unknown): Dtype | undefined {
+  return (Object.keys(DTYPES) as Dtype[]).find((dtype) => DTYPES[dtype][0] === name)
+}
+
+const ARRAYS = {
+  Uint8Array: ['uint8', Uint8Array],
+  Uint8ClampedArray: ['uint8', Uint8ClampedArray],
+  Int8Array: ['int8', Int8Array],
+  Uint16Array: ['uint16', Uint16Array],
+  Int16Array: ['int16', Int16Array],
+  Uint32Array: ['uint32', Uint32Array],
+  Int32Array: ['int32', Int32Array],
+  BigUint64Array: ['uint64', BigUint64Array],
+  BigInt64Array: ['int64', BigInt64Array],
+  Float32Array: ['float32', Float32Array],
+  Float64Array: ['float64', Float64Array],
+} as const
+
+export type ArrayName = keyof typeof ARRAYS
+
+/** The name and element type of a typed array; undefined for other values. Subclasses (Buffer) count as what they extend. */
+export function arrayKind(value: unknown): { readonly name: ArrayName; readonly dtype: Dtype } | undefined {
+  for (const name of Object.keys(ARRAYS) as ArrayName[]) {
+    const [dtype, constructor] = ARRAYS[name]
+    if (value instanceof constructor) return { name, dtype }
+  }
+  return undefined
+}
+
+/** A view of bytes as a typed array; copies only when the bytes are not aligned for it. */
+export function viewAs(name: string, bytes: Uint8Array): TypedArray {
+  if (!Object.hasOwn(ARRAYS, name)) throw new HubError('INTEGRITY', `The stored array type '${name}' is unknown.`, { at: { scheme: 'content', op: 'decode' } })
+  const constructor = ARRAYS[name as ArrayName][1]
+  const size = constructor.BYTES_PER_ELEMENT
+  if (bytes.byteLength % size !== 0) throw new HubError('INTEGRITY', `${bytes.byteLength} bytes are no whole ${name}.`, { at: { scheme: 'content', op: 'decode' } })
+  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice()
+  return new constructor(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size)
+}
+
+/** The typed array a tensor's `data` has. */
+export function arrayOfDtype(dtype: Dtype): ArrayName {
+  if (dtype === 'bool' || dtype === 'float8_e4m3' || dtype === 'float8_e5m2') return 'Uint8Array'
+  if (dtype === 'float16' || dtype === 'bfloat16') return 'Uint16Array'
+  return (Object.keys(ARRAYS) as ArrayName[]).find((name) => ARRAYS[name][0] === dtype && name !== 'Uint8ClampedArray') as ArrayName
+}

@@ -1,0 +1,90 @@
+/** Content-defined chunks of opaque files: at least, about, at most; bytes. */
+export const FILE_CHUNK = { least: 1024 * 1024, about: 4 * 1024 * 1024, most: 8 * 1024 * 1024 } as const
+
+/** Random words for the rolling hash, from a fixed seed: the same file must be cut at the same places for ever. */
+const GEAR = makeGear()
+
+function makeGear(): Uint32Array {
+  const table = new Uint32Array(256)
+  let x = 0x9e3779b9
+  for (let i = 0; i < 256; i++) {
+    // xorshift32
+    x ^= x << 13
+    x ^= x >>> 17
+    x ^= x << 5
+    table[i] = x >>> 0
+  }
+  return table
+}
+
+/**
+ * Cuts a stream where its content says so (FastCDC: Xia et al., USENIX ATC 2016, normalised chunking level 1), so that an insertion in the middle
+ * of a file changes only the chunks around it. Holds one chunk.
+ */
+export class FileChunker {
+  #buffer = new Uint8Array(FILE_CHUNK.most)
+  #held = 0
+  #hash = 0
+  // High bits of the gear hash depend on the last 32 bytes. Stricter before the target size, looser behind it.
+  readonly #strict = 0xffffffff << (32 - 23)
+  readonly #loose = 0xffffffff << (32 - 21)
+
+  #cut = false
+
+  /** How many of these bytes belong to the current chunk. */
+  #scan(piece: Uint8Array): number {
+    this.#cut = false
+    let hash = this.#hash
+    let i = 0
+    const skip = Math.min(Math.max(FILE_CHUNK.least - this.#held, 0), piece.byteLength)
+    // Below the least size no cut is possible; the hash needs only the last 32 bytes before it.
+    i = Math.max(0, skip - 32)
+    for (; i < skip; i++) hash = ((hash << 1) + (GEAR[piece[i] as number] as number)) | 0
+    const normal = Math.min(Math.max(FILE_CHUNK.about - this.#held, skip), piece.byteLength)
+    for (; i < normal; i++) {
+      hash = ((hash << 1) + (GEAR[piece[i] as number] as number)) | 0
+      if ((hash & this.#strict) === 0) {
+        this.#cut = true
+        this.#hash = 0
+        return i + 1
+      }
+    }
+    for (; i < piece.byteLength; i++) {
+      hash = ((hash << 1) + (GEAR[piece[i] as number] as number)) | 0
+      if ((hash & this.#loose) === 0) {
+        this.#cut = true
+        this.#hash = 0
+        return i + 1
+      }
+    }
+    this.#hash = hash
+    return piece.byteLength
+  }
+
+  #take(): Uint8Array {
+    const chunk = this.#buffer.slice(0, this.#held)
+    this.#held = 0
+    this.#hash = 0
+    this.#cut = false
+    return chunk
+  }
+
+  /** Takes bytes and gives the chunks that became whole. */
+  *push(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
+    let at = 0
+    while (at < bytes.byteLength) {
+      const room = FILE_CHUNK.most - this.#held
+      const piece = bytes.subarray(at, at + room)
+      const taken = this.#scan(piece)
+      this.#buffer.set(piece.subarray(0, taken), this.#held)
+      this.#held += taken
+      at += taken
+      if (this.#cut || this.#held === FILE_CHUNK.most) yield this.#take()
+    }
+  }
+
+  /** The rest, if any. */
+  *end(): Generator<Uint8Array, void, undefined> {
+    if (this.#held > 0) yield this.#take()
+  }
+}

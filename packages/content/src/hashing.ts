@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+
+/** From this many bytes of one save or load on, hashing moves to worker threads. */
+export const THREADS_FROM = 64 * 1024 * 1024
+
+/** A chunk's id: `sha256:` and the hex of its raw bytes. */
+export function hashHere(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+}
+
+interface Slot {
+  readonly worker: Worker
+  shared: SharedArrayBuffer
+  busy: boolean
+}
+
+/** Hashes on worker threads. Bytes are copied into memory shared with the thread: posting them would copy too, and slower (measured 5×). */
+export class HashPool {
+  readonly #slots: Slot[] = []
+  readonly #waiting: ((slot: Slot) => void)[] = []
+  readonly #size: number
+
+  constructor(size = Math.max(1, Math.min(4, availableParallelism()))) {
+    this.#size = size
+  }
+
+  async hash(bytes: Uint8Array): Promise<string> {
+    const slot = await this.#take()
+    try {
+      if (slot.shared.byteLength < bytes.byteLength) slot.shared = new SharedArrayBuffer(bytes.byteLength)
+      new Uint8Array(slot.shared, 0, bytes.byteLength).set(bytes)
+      const hex = await ask(slot.worker, { shared: slot.shared, length: bytes.byteLength })
+      return `sha256:${hex}`
+    } finally {
+      this.#give(slot)
+    }
+  }
+
+  async #take(): Promise<Slot> {
+    const free = this.#slots.find((slot) => !slot.busy)
+    if (free !== undefined) {
+      free.busy = true
+      return free
+    }
+    if (this.#slots.length < this.#size) {
+      const file = new URL(import.meta.url.endsWith('.ts') ? './hash-worker.ts' : './hash-worker.js', import.meta.url)
+      const worker = new Worker(file, { execArgv: [] })
+      // Idle threads must not keep the process alive.
+      worker.unref()
+      const slot: Slot = { worker, shared: new SharedArrayBuffer(0), busy: true }
+      this.#slots.push(slot)
+      return slot
+    }
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  #give(slot: Slot): void {
+    const next = this.#waiting.shift()
+    if (next !== undefined) next(slot)
+    else slot.busy = false
+  }
+}
+
+function ask(worker: Worker, job: { shared: SharedArrayBuffer; length: number }): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const settle = () => {
+      worker.off('message', onMessage)
+      worker.off('error', onError)
+      worker.unref()
+    }
+    const onMessage = (hex: string) => {
+      settle()
+      resolve(hex)
+    }
+    const onError = (error: Error) => {
+      settle()
+      reject(error)
+    }
+    worker.ref()
+    worker.on('message', onMessage)
+    worker.on('error', onError)
+    worker.postMessage(job)
+  })
+}

@@ -1,0 +1,31 @@
+import { type BlobStore, type Call, HubError, isHubError } from '@tensorhub/core'
+import { hashHere } from './hashing.ts'
+import { checkManifest, type FullManifest, isRef } from './manifest.ts'
+
+/** Gives whole manifests, whether they lie in the document or in a blob. */
+export class ManifestLoader {
+  readonly #blobs: BlobStore
+
+  constructor(blobs: BlobStore) {
+    this.#blobs = blobs
+  }
+
+  /** @throws INTEGRITY when it is missing, damaged or malformed; UNSUPPORTED for a newer version. */
+  async full(content: unknown, target: string, call: Call): Promise<FullManifest> {
+    const manifest = checkManifest(content, target)
+    if (!isRef(manifest)) return manifest
+    const { key, id, size } = manifest.manifest
+    const at = { scheme: 'content', op: 'load', target: key }
+    let bytes: Uint8Array
+    try {
+      bytes = await this.#blobs.bytes(key, call)
+    } catch (error) {
+      if (!isHubError(error, 'NOT_FOUND') && !isHubError(error, 'RANGE')) throw error
+      throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is missing or cut off.`, { at, cause: error })
+    }
+    if (bytes.byteLength !== size || hashHere(bytes) !== id) throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is damaged: it does not hash to ${id}.`, { at })
+    const full = checkManifest(JSON.parse(new TextDecoder().decode(bytes)), target)
+    if (isRef(full)) throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} refers to another.`, { at })
+    return full
+  }
+}

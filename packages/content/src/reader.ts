@@ -1,0 +1,211 @@
+import { type BlobStore, type Call, HubError, isHubError, type Progress } from '@tensorhub/core'
+import { codecOf, decodeChunk } from './chunk-codec.ts'
+import { bytesOf, type Dtype } from './dtypes.ts'
+import { type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
+import { Limiter } from './limiter.ts'
+import type { FullManifest, ManifestChunk, ManifestTensor } from './manifest.ts'
+import { decodeSafetensors } from './safetensors.ts'
+import { decodeValue } from './value-codec.ts'
+
+export interface LoadOptions extends Call {
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** Bytes of chunks that are read, hashed and decoded at once. */
+const IN_FLIGHT = 96 * 1024 * 1024
+const FILE_AHEAD = 2
+
+/** Reads chunks, each verified by its hash before any byte of it is given out. */
+export class ChunkReader {
+  readonly #blobs: BlobStore
+  readonly #pool: HashPool
+  readonly #limiter = new Limiter(IN_FLIGHT)
+
+  constructor(blobs: BlobStore, pool: HashPool) {
+    this.#blobs = blobs
+    this.#pool = pool
+  }
+
+  /** The whole value of a manifest. */
+  async value(manifest: FullManifest, o: LoadOptions): Promise<unknown> {
+    if (manifest.inline !== undefined) {
+      o.onProgress?.({ phase: 'load', bytes: manifest.bytes, total: manifest.bytes })
+      return decodeSafetensors(copyToOwn(Buffer.from(manifest.inline, 'base64')))
+    }
+    const tensors = await this.#tensors(manifest, manifest.tensors, o)
+    const tree = tensors.get('$tree')
+    return decodeValue(tree === undefined ? (manifest.tree ?? 'null') : new TextDecoder().decode(tree), (name) => {
+      const entry = manifest.tensors.find((t) => t.name === name)
+      const bytes = tensors.get(name)
+      if (entry === undefined || bytes === undefined) throw new HubError('INTEGRITY', `The content names the tensor '${name}', which it does not hold.`, { at: { scheme: 'content', op: 'load' } })
+      return { dtype: entry.dtype, shape: entry.shape, bytes }
+    })
+  }
+
+  /** The bytes of some tensors: each chunk is read once, straight into place where it is one tensor's slice. */
+  async #tensors(manifest: FullManifest, wanted: readonly ManifestTensor[], o: LoadOptions): Promise<Map<string, Uint8Array>> {
+    const out = new Map<string, Uint8Array>()
+    const users = new Map<number, { readonly into: Uint8Array; readonly offset: number }[]>()
+    for (const tensor of wanted) {
+      const size = tensor.at.reduce((sum, extent) => sum + extent[2], 0)
+      checkSize(tensor, size)
+      const bytes = new Uint8Array(size)
+      out.set(tensor.name, bytes)
+      let at = 0
+      for (const [chunk, offset, length] of tensor.at) {
+        const list = users.get(chunk) ?? []
+        list.push({ into: bytes.subarray(at, at + length), offset })
+        users.set(chunk, list)
+        at += length
+      }
+    }
+    const total = [...users.keys()].reduce((sum, chunk) => sum + (manifest.chunks[chunk] as ManifestChunk).size, 0)
+    let done = 0
+    await all(
+      [...users].map(([number, places]) => async (call: Call) => {
+        const chunk = manifest.chunks[number] as ManifestChunk
+        const first = places[0] as { into: Uint8Array; offset: number }
+        // A chunk that is exactly one slice is read where it belongs, without a copy.
+        const direct = places.length === 1 && first.into.byteLength === chunk.size ? first.into : undefined
+        const raw = await this.#limiter.run(chunk.size, () => this.chunk(chunk, call, total, direct))
+        for (const { into, offset } of places) if (raw !== into) into.set(raw.subarray(offset, offset + into.byteLength))
+        done += chunk.size
+        o.onProgress?.({ phase: 'load', bytes: done, total })
+      }),
+      o,
+    )
+    return out
+  }
+
+  /** One chunk's raw bytes, verified. @throws INTEGRITY naming key, expected and found. */
+  async chunk(chunk: ManifestChunk, call: Call, total: number, into?: Uint8Array): Promise<Uint8Array> {
+    const at = { scheme: 'content', op: 'load', target: chunk.key }
+    let raw: Uint8Array
+    try {
+      if (codecOf(chunk.key) === 'raw') {
+        raw = into ?? new Uint8Array(chunk.size)
+        const info = await this.#blobs.readInto(chunk.key, raw, { ...call, offset: 0 })
+        if (info.size !== chunk.size) throw damaged(chunk, `it has ${info.size} bytes instead of ${chunk.size}`)
+      } else {
+        raw = await decodeChunk(await this.#blobs.bytes(chunk.key, call), chunk.size, chunk.key)
+      }
+    } catch (error) {
+      if (isHubError(error, 'RANGE')) throw damaged(chunk, 'it is shorter than it was', error)
+      if (isHubError(error, 'NOT_FOUND')) throw new HubError('INTEGRITY', `The chunk '${chunk.key}' is missing from the blob store.`, { at, reason: 'CHUNK_MISSING', cause: error })
+      throw error
+    }
+    if (raw.byteLength !== chunk.size) throw damaged(chunk, `it decodes to ${raw.byteLength} bytes instead of ${chunk.size}`)
+    const id = total >= THREADS_FROM ? await this.#pool.hash(raw) : hashHere(raw)
+    if (id !== chunk.id) throw damaged(chunk, `its bytes hash to ${id}`)
+    return raw
+  }
+
+  /** Rows `start` to `end` of one tensor, reading only the chunks they lie in. */
+  async rows(manifest: FullManifest, tensor: ManifestTensor, start: number, end: number, call: Call): Promise<{ readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array }> {
+    const rows = tensor.shape[0] as number
+    const from = Math.min(start, rows)
+    const to = Math.min(end, rows)
+    const size = tensor.at.reduce((sum, extent) => sum + extent[2], 0)
+    checkSize(tensor, size)
+    const row = rows === 0 ? 0 : size / rows
+    const out = new Uint8Array((to - from) * row)
+    const jobs: ((call: Call) => Promise<void>)[] = []
+    let at = 0
+    for (const [number, offset, length] of tensor.at) {
+      const begin = Math.max(at, from * row)
+      const stop = Math.min(at + length, to * row)
+      if (begin < stop) {
+        const base = at
+        const chunk = manifest.chunks[number] as ManifestChunk
+        jobs.push((inner) =>
+          this.#limiter.run(chunk.size, async () => {
+            const raw = await this.chunk(chunk, inner, chunk.size)
+            out.set(raw.subarray(offset + begin - base, offset + stop - base), begin - from * row)
+          }),
+        )
+      }
+      at += length
+    }
+    await all(jobs, call)
+    return { dtype: tensor.dtype, shape: [to - from, ...tensor.shape.slice(1)], bytes: out }
+  }
+
+  /** The bytes of a file in order, a few chunks ahead of the consumer. */
+  stream(manifest: FullManifest, o: LoadOptions): ReadableStream<Uint8Array> {
+    const [file] = manifest.tensors
+    const extents = file?.at ?? []
+    const ahead: Promise<Uint8Array>[] = []
+    const stop = new AbortController()
+    const signal = o.signal ? AbortSignal.any([o.signal, stop.signal]) : stop.signal
+    let next = 0
+    let done = 0
+    const begin = () => {
+      while (ahead.length < FILE_AHEAD && next < extents.length) {
+        const [number] = extents[next++] as readonly [number, number, number]
+        const chunk = this.chunk(manifest.chunks[number] as ManifestChunk, { signal }, manifest.bytes)
+        // A failure is given to the consumer when it gets there; until then it must not count as unhandled.
+        chunk.then(undefined, () => undefined)
+        ahead.push(chunk)
+      }
+    }
+    return new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          begin()
+          const chunk = ahead.shift()
+          if (chunk === undefined) return controller.close()
+          try {
+            const bytes = await chunk
+            done += bytes.byteLength
+            o.onProgress?.({ phase: 'load', bytes: done, total: manifest.bytes })
+            controller.enqueue(bytes)
+            begin()
+          } catch (error) {
+            stop.abort(error)
+            throw error
+          }
+        },
+        cancel(reason) {
+          stop.abort(reason)
+        },
+      },
+      { highWaterMark: 0 },
+    )
+  }
+}
+
+/** Runs all jobs; the first failure aborts the others, and is thrown when all have ended. */
+export async function all(jobs: readonly ((call: Call) => Promise<void>)[], o: Call): Promise<void> {
+  const stop = new AbortController()
+  const signal = o.signal ? AbortSignal.any([o.signal, stop.signal]) : stop.signal
+  let first: { readonly error: unknown } | undefined
+  await Promise.all(
+    jobs.map((job) =>
+      job({ signal }).catch((error: unknown) => {
+        first ??= { error }
+        stop.abort(error)
+      }),
+    ),
+  )
+  if (first !== undefined) throw first.error
+}
+
+function checkSize(tensor: ManifestTensor, size: number): void {
+  const elements = tensor.shape.reduce((product, n) => product * n, 1)
+  if (elements * bytesOf(tensor.dtype) !== size) {
+    throw new HubError('INTEGRITY', `The tensor '${tensor.name}' has ${size} bytes, which does not fit ${tensor.dtype} [${tensor.shape.join(', ')}].`, { at: { scheme: 'content', op: 'load' } })
+  }
+}
+
+/** Small values are decoded from memory of their own, so that views of them keep no pooled Buffer alive, and are aligned. */
+function copyToOwn(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes)
+}
+
+function damaged(chunk: ManifestChunk, what: string, cause?: unknown): HubError {
+  return new HubError('INTEGRITY', `The chunk '${chunk.key}' is damaged: ${what}; ${chunk.id} was expected.`, {
+    at: { scheme: 'content', op: 'load', target: chunk.key },
+    reason: 'CHUNK_DAMAGED',
+    ...(cause === undefined ? {} : { cause }),
+  })
+}

@@ -1,0 +1,254 @@
+import { HubError } from '@tensorhub/core'
+import { arrayKind, arrayOfDtype, bytesOf, type Dtype, isDtype, type Tensor, type TypedArray, viewAs } from './dtypes.ts'
+
+/** A tensor's bytes on their way to storage: a view of the caller's memory. */
+export interface EncodedTensor {
+  readonly name: string
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  readonly bytes: Uint8Array
+}
+
+/** A value taken apart: a JSON tree, and the tensors its leaves `{"$t":"t/0"}` name. */
+export interface EncodedValue {
+  readonly tree: string
+  readonly tensors: readonly EncodedTensor[]
+}
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+
+const MAX_DEPTH = 500
+/** Rectangular arrays of numbers from this many on become tensors; smaller ones stay in the tree. */
+const NESTED_MIN = 256
+
+/**
+ * Takes a value apart. Known: null, booleans, numbers (NaN, infinities and -0 too), strings, bigint, Date, undefined, typed arrays, ArrayBuffer,
+ * tensors `{ dtype, shape, data }`, arrays, Map, Set, and plain objects of them. Arrays of numbers that are rectangular and large come back as the
+ * same nested arrays.
+ *
+ * @throws INVALID naming the path of anything else (functions, symbols, class instances, cycles, lone surrogates).
+ */
+export function encodeValue(value: unknown): EncodedValue {
+  const encoder = new Encoder()
+  const tree = encoder.encode(value, '', 0)
+  return { tree: JSON.stringify(tree), tensors: encoder.tensors }
+}
+
+class Encoder {
+  readonly tensors: EncodedTensor[] = []
+  readonly #seen = new Map<ArrayBufferLike, { readonly offset: number; readonly length: number; readonly dtype: Dtype; readonly shape: string; readonly name: string }[]>()
+  readonly #open = new Set<object>()
+
+  encode(value: unknown, path: string, depth: number): Json {
+    switch (typeof value) {
+      case 'boolean':
+        return value
+      case 'number':
+        return Number.isFinite(value) && !Object.is(value, -0) ? value : { $number: Object.is(value, -0) ? '-0' : String(value) }
+      case 'bigint':
+        return { $bigint: String(value) }
+      case 'undefined':
+        return { $undefined: true }
+      case 'string':
+        if (!value.isWellFormed()) throw refuse('The string is not well-formed Unicode (it holds a lone surrogate)', path)
+        return value
+      case 'object':
+        break
+      default:
+        throw refuse(`A ${typeof value} cannot be stored`, path)
+    }
+    if (value === null) return null
+    if (value instanceof Date) {
+      if (Number.isNaN(value.getTime())) throw refuse('The Date is invalid', path)
+      return { $date: value.getTime() }
+    }
+    const array = arrayKind(value)
+    if (array !== undefined) {
+      const typed = value as TypedArray
+      const standard = arrayOfDtype(array.dtype) === array.name
+      return this.#tensor(array.dtype, [typed.length], bytesIn(typed), standard ? undefined : array.name)
+    }
+    if (value instanceof ArrayBuffer) return this.#tensor('uint8', [value.byteLength], new Uint8Array(value), 'ArrayBuffer')
+    if (depth > MAX_DEPTH) throw refuse(`The value is nested deeper than ${MAX_DEPTH}`, path)
+    if (this.#open.has(value)) throw refuse('The value contains itself', path)
+    this.#open.add(value)
+    try {
+      return this.#compound(value, path, depth)
+    } finally {
+      this.#open.delete(value)
+    }
+  }
+
+  #compound(value: object, path: string, depth: number): Json {
+    const inside = (part: unknown, step: string) => this.encode(part, path === '' ? step : `${path}.${step}`, depth + 1)
+    if (Array.isArray(value)) {
+      const packed = packNested(value)
+      if (packed !== undefined) return this.#tensor('float64', packed.shape, bytesIn(packed.data), 'nested')
+      return Array.from(value, (part, i) => inside(part, String(i)))
+    }
+    if (value instanceof Map) return { $map: Array.from(value, ([key, part], i) => [inside(key, `keys.${i}`), inside(part, `values.${i}`)]) }
+    if (value instanceof Set) return { $set: Array.from(value, (part, i) => inside(part, String(i))) }
+    if (isTensor(value)) {
+      checkTensor(value, path)
+      return this.#tensor(value.dtype, value.shape, bytesIn(value.data), 'tensor')
+    }
+    const prototype: unknown = Object.getPrototypeOf(value)
+    if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+      throw refuse(`A ${value.constructor?.name ?? 'class instance'} cannot be stored; give plain objects, arrays, typed arrays or tensors`, path)
+    }
+    const out: { [key: string]: Json } = {}
+    for (const [key, part] of Object.entries(value)) {
+      if (!key.isWellFormed()) throw refuse('A field name is not well-formed Unicode', path)
+      const name = key.startsWith('$') ? `$${key}` : key
+      // defineProperty, because `__proto__` is an ordinary field name here.
+      Object.defineProperty(out, name, { value: inside(part, key), enumerable: true, writable: true, configurable: true })
+    }
+    return out
+  }
+
+  /** One entry for each distinct view of memory: the same array twice is stored once. */
+  #tensor(dtype: Dtype, shape: readonly number[], bytes: Uint8Array, as: string | undefined): Json {
+    const shapeText = shape.join(',')
+    let same = this.#seen.get(bytes.buffer)
+    if (same === undefined) {
+      same = []
+      this.#seen.set(bytes.buffer, same)
+    }
+    let name = same.find((t) => t.offset === bytes.byteOffset && t.length === bytes.byteLength && t.dtype === dtype && t.shape === shapeText)?.name
+    if (name === undefined) {
+      name = `t/${this.tensors.length}`
+      this.tensors.push({ name, dtype, shape: [...shape], bytes })
+      same.push({ offset: bytes.byteOffset, length: bytes.byteLength, dtype, shape: shapeText, name })
+    }
+    return as === undefined ? { $t: name } : { $t: name, as }
+  }
+}
+
+/** Puts a value together again. `tensor` gives the bytes of a name, aligned to 8. @throws INTEGRITY when the tree is no encoding. */
+export function decodeValue(tree: string, tensor: (name: string) => { readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array }): unknown {
+  let json: Json
+  try {
+    json = JSON.parse(tree) as Json
+  } catch (cause) {
+    throw new HubError('INTEGRITY', 'The stored tree is not JSON.', { at: { scheme: 'content', op: 'decode' }, cause })
+  }
+  return decode(json, tensor, 0)
+}
+
+function decode(json: Json, tensor: Parameters<typeof decodeValue>[1], depth: number): unknown {
+  if (typeof json !== 'object' || json === null) return json
+  if (depth > MAX_DEPTH + 2) throw damaged('is nested too deep')
+  const inside = (part: Json) => decode(part, tensor, depth + 1)
+  if (Array.isArray(json)) return json.map(inside)
+  const keys = Object.keys(json)
+  const first = keys[0]
+  if (first !== undefined && first.startsWith('$') && !first.startsWith('$$')) return special(first, json, tensor, inside)
+  const out: Record<string, unknown> = {}
+  for (const key of keys) {
+    if (key.startsWith('$') && !key.startsWith('$$')) throw damaged(`has the unknown mark '${key}'`)
+    Object.defineProperty(out, key.startsWith('$$') ? key.slice(1) : key, { value: inside(json[key] as Json), enumerable: true, writable: true, configurable: true })
+  }
+  return out
+}
+
+function special(mark: string, json: { [key: string]: Json }, tensor: Parameters<typeof decodeValue>[1], inside: (part: Json) => unknown): unknown {
+  const held = json[mark] as Json
+  switch (mark) {
+    case '$t':
+      return leaf(tensor(String(held)), json['as'])
+    case '$date':
+      return new Date(held as number)
+    case '$bigint':
+      if (typeof held !== 'string' || !/^-?\d+$/.test(held)) throw damaged('has a bad bigint')
+      return BigInt(held)
+    case '$number':
+      return Number(held)
+    case '$undefined':
+      return undefined
+    case '$map':
+      if (!Array.isArray(held)) throw damaged('has a bad Map')
+      return new Map(held.map((pair) => [inside((pair as Json[])[0] as Json), inside((pair as Json[])[1] as Json)]))
+    case '$set':
+      if (!Array.isArray(held)) throw damaged('has a bad Set')
+      return new Set(held.map(inside))
+    default:
+      throw damaged(`has the unknown mark '${mark}'`)
+  }
+}
+
+function leaf(found: { readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array }, as: Json | undefined): unknown {
+  const standard = () => viewAs(arrayOfDtype(found.dtype), found.bytes)
+  switch (as) {
+    case undefined:
+      return standard()
+    case 'tensor':
+      return { dtype: found.dtype, shape: [...found.shape], data: standard() } satisfies Tensor
+    case 'nested':
+      return unpackNested(found.shape, standard() as Float64Array)
+    case 'ArrayBuffer':
+      return found.bytes.slice().buffer
+    default:
+      return viewAs(String(as), found.bytes)
+  }
+}
+
+/** Whether a value is a tensor `{ dtype, shape, data }`. */
+export function isTensor(value: object): value is Tensor {
+  const t = value as Partial<Tensor>
+  return Object.keys(value).length === 3 && isDtype(t.dtype) && Array.isArray(t.shape) && arrayKind(t.data) !== undefined
+}
+
+function checkTensor(t: Tensor, path: string): void {
+  if (!t.shape.every((n) => Number.isSafeInteger(n) && n >= 0)) throw refuse('The tensor has a shape that is no list of whole numbers', path)
+  const elements = t.shape.reduce((product, n) => product * n, 1)
+  if (t.data.byteLength !== elements * bytesOf(t.dtype)) {
+    throw refuse(`The tensor's data has ${t.data.byteLength} bytes, but ${t.dtype} of shape [${t.shape.join(', ')}] has ${elements * bytesOf(t.dtype)}`, path)
+  }
+}
+
+function bytesIn(array: TypedArray): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+}
+
+/** A rectangular array of numbers as one tensor, or undefined. Sparse arrays are not rectangular. */
+function packNested(value: readonly unknown[]): { readonly shape: number[]; readonly data: Float64Array } | undefined {
+  const shape: number[] = []
+  for (let at: unknown = value; Array.isArray(at) && shape.length < 16; at = at[0]) shape.push(at.length)
+  const elements = shape.reduce((product, n) => product * n, 1)
+  if (elements < NESTED_MIN || !Number.isSafeInteger(elements)) return undefined
+  const data = new Float64Array(elements)
+  let filled = 0
+  const fill = (part: unknown, level: number): boolean => {
+    if (level === shape.length) {
+      if (typeof part !== 'number') return false
+      data[filled++] = part
+      return true
+    }
+    if (!Array.isArray(part) || part.length !== shape[level]) return false
+    for (let i = 0; i < part.length; i++) if (!fill(part[i], level + 1)) return false
+    return true
+  }
+  return fill(value, 0) ? { shape, data } : undefined
+}
+
+function unpackNested(shape: readonly number[], data: Float64Array): unknown {
+  let at = 0
+  const build = (level: number): unknown => {
+    const length = shape[level] as number
+    if (level === shape.length - 1) {
+      const row = Array.from(data.subarray(at, at + length))
+      at += length
+      return row
+    }
+    return Array.from({ length }, () => build(level + 1))
+  }
+  return build(0)
+}
+
+function refuse(what: string, path: string): HubError {
+  return new HubError('INVALID', `${what}${path === '' ? '' : ` (at '${path}')`}.`, { at: { scheme: 'content', op: 'save' }, path, reason: 'VALUE_REFUSED' })
+}
+
+function damaged(what: string): HubError {
+  return new HubError('INTEGRITY', `The stored tree ${what}.`, { at: { scheme: 'content', op: 'decode' } })
+}

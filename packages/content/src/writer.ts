@@ -1,0 +1,261 @@
+import { type BlobStore, type Call, type Doc, HubError, type IndexStore, isHubError, type Progress, throwIfAborted } from '@tensorhub/core'
+import { ulid } from 'ulid'
+import { type ChunkRows, GRACE, type NewChunk, PIN, type PlacedChunk } from './chunk-rows.ts'
+import { FileChunker } from './file-chunker.ts'
+import { type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
+import { Limiter } from './limiter.ts'
+import { type FullManifest, MANIFEST_INLINE, type Manifest, type ManifestChunk, type ManifestTensor } from './manifest.ts'
+import { packSafetensors } from './safetensors.ts'
+import { cut, joinSlice } from './slices.ts'
+import { isFileSource } from './source.ts'
+import { type EncodedValue, encodeValue } from './value-codec.ts'
+
+export interface SaveOptions extends Call {
+  /** The collection of the document. */
+  readonly coll: string
+  /** Makes the document around its content; called at the moment of commit, again if the commit has to be repeated. */
+  readonly document: (content: Manifest) => Doc
+  /** Default `'value'`, or `'file'` for streams. */
+  readonly format?: string
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** A value whose encoding is at most this long is kept inside its document. */
+export const INLINE = 8 * 1024
+/** A tree longer than this is stored as a chunk. */
+const TREE_INLINE = 16 * 1024
+/** Bytes on their way to the store at once. */
+const IN_FLIGHT = 64 * 1024 * 1024
+const BATCH = 64 * 1024 * 1024
+const ATTEMPTS = 5
+
+/** Steps S1 to S6 of the write protocol (tasks.md §8.2): data, then the chunks' rows, then the document, then a look back. */
+export class ContentWriter {
+  readonly #index: IndexStore
+  readonly #blobs: BlobStore
+  readonly #rows: ChunkRows
+  readonly #pool: HashPool
+
+  constructor(index: IndexStore, blobs: BlobStore, rows: ChunkRows, pool: HashPool) {
+    this.#index = index
+    this.#blobs = blobs
+    this.#rows = rows
+    this.#pool = pool
+  }
+
+  async save(value: unknown, o: SaveOptions): Promise<Doc> {
+    throwIfAborted(o.signal, { scheme: 'content', op: 'save' })
+    if (isFileSource(value)) return this.#saveFile(value, o)
+    const encoded = encodeValue(value)
+    const total = encoded.tensors.reduce((sum, t) => sum + t.bytes.byteLength, 0) + encoded.tree.length
+    const format = o.format ?? 'value'
+    if (total <= INLINE) {
+      const file = packSafetensors(encoded)
+      if (file.byteLength <= INLINE) {
+        const size = file.byteLength
+        const manifest: FullManifest = { v: 1, format, tensors: [], chunks: [], bytes: size, stored: size, inline: Buffer.from(file).toString('base64') }
+        o.onProgress?.({ phase: 'save', bytes: size, total: size })
+        const doc = o.document(manifest)
+        await this.#index.insert(o.coll, [doc], callOf(o))
+        return { ...doc, _rev: 0 }
+      }
+    }
+    return this.#saveTensors(encoded, format, o)
+  }
+
+  async #saveTensors(encoded: EncodedValue, format: string, o: SaveOptions): Promise<Doc> {
+    const treeBytes = encoded.tree.length > TREE_INLINE ? new TextEncoder().encode(encoded.tree) : undefined
+    const all = treeBytes ? [...encoded.tensors, { name: '$tree', dtype: 'uint8' as const, shape: [treeBytes.byteLength], bytes: treeBytes }] : encoded.tensors
+    const { slices, tensors } = cut(all)
+    const total = slices.reduce((sum, slice) => sum + slice.size, 0)
+    const joined = slices.map((slice) => joinSlice(slice))
+    const hashing = new Limiter(IN_FLIGHT)
+    let last: HubError | undefined
+    let ids: string[] | undefined
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const t0 = await this.#index.now(callOf(o))
+      let done = 0
+      const progress = (bytes: number) => {
+        done += bytes
+        o.onProgress?.({ phase: 'save', bytes: done, total })
+      }
+      const { placed, ids: hashed } = await this.#place(joined, ids, total, hashing, o, progress)
+      ids = hashed
+      const manifest: FullManifest = {
+        v: 1,
+        format,
+        ...(treeBytes ? {} : { tree: encoded.tree }),
+        tensors,
+        ...chunksOf(ids, joined.map((bytes) => bytes.byteLength), placed),
+        bytes: total,
+      }
+      const saved = await this.#commit(manifest, t0, o)
+      if (!isHubError(saved)) return saved
+      last = saved
+    }
+    throw last
+  }
+
+  /** Hashes chunk by chunk; what is hashed is pinned and uploaded while the next is hashed. */
+  async #place(
+    chunks: readonly Uint8Array[],
+    known: readonly string[] | undefined,
+    total: number,
+    hashing: Limiter,
+    o: SaveOptions,
+    progress: (bytes: number) => void,
+  ): Promise<{ placed: Map<string, PlacedChunk>; ids: string[] }> {
+    const ids: string[] = known ? [...known] : new Array<string>(chunks.length)
+    const placed = new Map<string, PlacedChunk>()
+    const uploads: Promise<unknown>[] = []
+    const started = new Set<string>()
+    const sending = new Limiter(IN_FLIGHT)
+    const stop = new AbortController()
+    const signal = o.signal ? AbortSignal.any([o.signal, stop.signal]) : stop.signal
+    let batch: NewChunk[] = []
+    let batched = 0
+    const flush = () => {
+      const some = batch
+      const size = batched
+      batch = []
+      batched = 0
+      if (some.length === 0) return
+      const upload = sending.run(size, async () => {
+        throwIfAborted(signal)
+        for (const [id, place] of await this.#rows.place(some, { signal }, progress)) placed.set(id, place)
+      })
+      uploads.push(
+        upload.catch((error: unknown) => {
+          stop.abort(error)
+          throw error
+        }),
+      )
+      // Awaited below; a failure while hashing still goes on must not count as unhandled.
+      upload.then(undefined, () => undefined)
+      uploads.at(-1)?.then(undefined, () => undefined)
+    }
+    const threads = total >= THREADS_FROM
+    const hashes = chunks.map(async (bytes, i) => {
+      ids[i] ??= threads ? await hashing.run(bytes.byteLength, () => this.#hash(bytes, signal)) : hashHere(bytes)
+      const id = ids[i] as string
+      if (started.has(id)) return progress(bytes.byteLength)
+      started.add(id)
+      batch.push({ id, size: bytes.byteLength, raw: () => bytes })
+      batched += bytes.byteLength
+      if (batched >= BATCH / 4 || batch.length >= 64) flush()
+    })
+    const hashed = await Promise.allSettled(hashes)
+    flush()
+    const sent = await Promise.allSettled(uploads)
+    throwIfAborted(o.signal, { scheme: 'content', op: 'save' })
+    const failed = [...sent, ...hashed].find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    return { placed, ids }
+  }
+
+  async #hash(bytes: Uint8Array, signal: AbortSignal): Promise<string> {
+    throwIfAborted(signal)
+    return this.#pool.hash(bytes)
+  }
+
+  /** S4, S5, S6. @returns the stored document, or the error of a save that must begin again. */
+  async #commit(manifest: FullManifest, t0: Date, o: SaveOptions): Promise<Doc | HubError> {
+    const call = callOf(o)
+    const json = JSON.stringify(manifest)
+    let content: Manifest = manifest
+    let ref: string | undefined
+    if (json.length > MANIFEST_INLINE) {
+      const bytes = new TextEncoder().encode(json)
+      ref = `m/${ulid()}.json`
+      await this.#blobs.write(ref, bytes, call)
+      content = { v: 1, format: manifest.format, bytes: manifest.bytes, stored: manifest.stored, manifest: { key: ref, id: hashHere(bytes), size: bytes.byteLength } }
+    }
+    const again = (what: string) => new HubError('CONFLICT', `The save took so long that ${what}; nothing was stored, try again.`, { at: { scheme: 'content', op: 'save', target: o.coll }, retryable: true })
+    const now = await this.#index.now(call)
+    if (now.getTime() - t0.getTime() > Math.min(PIN, GRACE) / 2) return again('its pins might lapse')
+    const doc = o.document(content)
+    await this.#index.insert(o.coll, [doc], call)
+    const keys = new Map(manifest.chunks.map((chunk) => [chunk.id, chunk.key]))
+    // From here on the caller's abort must not leave a document that was never acknowledged.
+    const whole = (await this.#rows.verify(keys, {})) && (ref === undefined || (await this.#blobs.exists(ref)))
+    if (whole) return { ...doc, _rev: 0 }
+    await this.#index.delete(o.coll, { op: 'eq', path: ['_id'], value: doc._id })
+    return again('a collector freed some of its chunks')
+  }
+
+  /** An opaque file: cut by content, stored as it comes; memory holds a few chunks. */
+  async #saveFile(source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Blob, o: SaveOptions): Promise<Doc> {
+    const iterable: AsyncIterable<Uint8Array> = source instanceof Blob ? (source.stream() as ReadableStream<Uint8Array>) : source
+    const t0 = await this.#index.now(callOf(o))
+    const ids: string[] = []
+    const sizes: number[] = []
+    const placed = new Map<string, PlacedChunk>()
+    const stop = new AbortController()
+    const signal = o.signal ? AbortSignal.any([o.signal, stop.signal]) : stop.signal
+    const limiter = new Limiter(2)
+    const running = new Set<Promise<void>>()
+    let failure: { readonly error: unknown } | undefined
+    let bytes = 0
+    const send = async (raw: Uint8Array): Promise<void> => {
+      const at = ids.length
+      ids.push('')
+      sizes.push(raw.byteLength)
+      await new Promise<void>((accepted) => {
+        const job = limiter
+          .run(1, async () => {
+            accepted()
+            throwIfAborted(signal)
+            const id = await this.#pool.hash(raw)
+            ids[at] = id
+            if (!placed.has(id)) for (const [key, place] of await this.#rows.place([{ id, size: raw.byteLength, raw: () => raw }], { signal }, () => undefined)) placed.set(key, place)
+            bytes += raw.byteLength
+            o.onProgress?.({ phase: 'save', bytes })
+          })
+          .catch((error: unknown) => {
+            failure ??= { error }
+            stop.abort(error)
+          })
+          .finally(() => running.delete(job))
+        running.add(job)
+      })
+    }
+    try {
+      const chunker = new FileChunker()
+      for await (const piece of iterable) {
+        throwIfAborted(signal)
+        if (!(piece instanceof Uint8Array)) throw new HubError('INVALID', 'The stream gave something other than Uint8Array.', { at: { scheme: 'content', op: 'save' } })
+        for (const raw of chunker.push(piece)) await send(raw)
+      }
+      for (const raw of chunker.end()) await send(raw)
+    } catch (error) {
+      failure ??= { error }
+      stop.abort(error)
+    }
+    await Promise.all(running)
+    throwIfAborted(o.signal, { scheme: 'content', op: 'save' })
+    if (failure !== undefined) throw failure.error
+    const size = sizes.reduce((sum, n) => sum + n, 0)
+    const file: ManifestTensor = { name: 'file', dtype: 'uint8', shape: [size], at: [] }
+    const { chunks, stored } = chunksOf(ids, sizes, placed)
+    const at = sizes.map((length, i) => [i, 0, length] as const)
+    const saved = await this.#commit({ v: 1, format: o.format ?? 'file', tensors: [{ ...file, at }], chunks, bytes: size, stored }, t0, o)
+    if (isHubError(saved)) throw saved
+    return saved
+  }
+}
+
+/** The chunks of a manifest. For tensors the numbering is the slices'; equal slices keep their own entries but share a key. */
+function chunksOf(ids: readonly string[], sizes: readonly number[], placed: ReadonlyMap<string, PlacedChunk>): { chunks: ManifestChunk[]; stored: number } {
+  const chunks = ids.map((id, i): ManifestChunk => {
+    const place = placed.get(id) as PlacedChunk
+    return { key: place.key, id, size: sizes[i] as number, stored: place.stored }
+  })
+  let stored = 0
+  for (const place of placed.values()) stored += place.stored
+  return { chunks, stored }
+}
+
+function callOf(o: Call): Call {
+  return o.signal ? { signal: o.signal } : {}
+}
+
