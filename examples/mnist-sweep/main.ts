@@ -117,7 +117,7 @@ async function main(): Promise<void> {
   const mnist = await saveDigits(hub)
   await pushTasks(hub, plan)
 
-  const runners = new Runners(RUNNERS, values.url)
+  const runners = new Runners(RUNNERS, values.url, (reason) => console.error(`\n${reason}`))
   try {
     step(`Started ${RUNNERS} runners (processes ${runners.pids.join(' and ')}); they find the tasks in the hub.`)
     await Promise.race([watchTasks(hub, new ProgressDisplay(), stop.signal), runners.failed])

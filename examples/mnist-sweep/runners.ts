@@ -8,18 +8,23 @@ const PATIENCE = 10_000
 /** The runner processes of this example. Whatever happens to this process, they end. */
 export class Runners {
   readonly #children: ChildProcess[]
+  readonly #onLoss: (reason: string) => void
   #stopping = false
-  /** Rejects when a runner ends before {@link stop}; never resolves. Wait for it from the start. */
+  /** Rejects when no runner is left before {@link stop}; never resolves. Wait for it from the start. */
   readonly failed: Promise<never>
 
-  constructor(count: number, url: string | undefined) {
+  /** @param onLoss Told when a runner ends by itself; the others take its task over once its lease has passed. */
+  constructor(count: number, url: string | undefined, onLoss: (reason: string) => void) {
+    this.#onLoss = onLoss
     this.#children = Array.from({ length: count }, () =>
       fork(fileURLToPath(new URL('./runner.ts', import.meta.url)), url === undefined ? [] : ['--url', url], {
         cwd: fileURLToPath(new URL('.', import.meta.url)),
         stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       }),
     )
-    this.failed = Promise.race(this.#children.map((child) => this.#watch(child)))
+    this.failed = Promise.all(this.#children.map((child) => this.#watch(child))).then((reasons) => {
+      throw new Error(`No runner is left. ${reasons[0]}`)
+    })
     process.on('exit', () => {
       for (const child of this.#children) child.kill('SIGKILL')
     })
@@ -29,14 +34,16 @@ export class Runners {
     return this.#children.map((child) => child.pid)
   }
 
-  async #watch(child: ChildProcess): Promise<never> {
+  async #watch(child: ChildProcess): Promise<string> {
     let said = ''
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-4000)
     })
     const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
     if (this.#stopping) return new Promise<never>(() => {})
-    throw new Error(`A runner ended with ${signal ?? `code ${code}`}.${said === '' ? '' : `\n${said.trim()}`}`)
+    const reason = `Runner ${child.pid} ended with ${signal ?? `code ${code}`}.${said === '' ? '' : `\n${said.trim()}`}`
+    this.#onLoss(reason)
+    return reason
   }
 
   /** Ends all runners and waits for them. */

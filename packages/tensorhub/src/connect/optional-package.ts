@@ -3,6 +3,16 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { HubError } from '@tensorhub/core'
 
+let program: string | undefined
+
+/**
+ * Names the program that packages are looked up for, as a file's URL. A task's script runs in a folder of its own, far from any node_modules;
+ * its packages are the runner's.
+ */
+export function lookUpFrom(url: string): void {
+  program = url
+}
+
 /**
  * Loads a package that the user may have installed beside tensorhub: first as seen from here, then as seen from the program's folder
  * (package managers with strict layouts show a package only to those that declare it).
@@ -16,7 +26,7 @@ export async function importOptional(name: string, why: string): Promise<unknown
   } catch (error) {
     if (!isMissing(error)) throw error
     try {
-      url = pathToFileURL(createRequire(join(process.cwd(), 'package.json')).resolve(name)).href
+      url = pathToFileURL(createRequire(program ?? join(process.cwd(), 'package.json')).resolve(name)).href
     } catch (cause) {
       if (!isMissing(cause)) throw cause
       throw new HubError('UNSUPPORTED', `${why} needs the package ${name}, which is not installed: npm i ${name}`, {
