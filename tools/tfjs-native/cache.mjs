@@ -1,12 +1,13 @@
 /** Where the native builds of TensorFlow.js are kept. Plain JavaScript: it runs before anything else is installed. */
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { env } from 'node:process'
 
 export const TFJS_VERSION = '4.22.0'
 
 /** The folder for everything TensorHub keeps between runs on one machine. */
 export function cacheFolder() {
-  return process.env.TENSORHUB_CACHE || join(homedir(), '.cache', 'tensorhub')
+  return env.TENSORHUB_CACHE || join(homedir(), '.cache', 'tensorhub')
 }
 
 export function packageName(gpu) {

@@ -25,6 +25,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { env } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { cacheFolder, packageFolder, packageName, TFJS_VERSION } from './cache.mjs'
 
@@ -66,14 +67,14 @@ function checkMachine() {
     )
   }
   const python = firstThatWorks(
-    [process.env.PYTHON, 'python3', 'python'],
+    [env.PYTHON, 'python3', 'python'],
     ['-c', 'import sys; assert sys.version_info >= (3, 8)'],
   )
   if (!python)
     throw new Stop(
       'no Python 3.8 or newer was found (python3): node-gyp and the TensorFlow wheel need it. Install python3, or name one by PYTHON.',
     )
-  if (!firstThatWorks([process.env.CXX, 'g++', 'c++', 'clang++'], ['--version'])) {
+  if (!firstThatWorks([env.CXX, 'g++', 'c++', 'clang++'], ['--version'])) {
     throw new Stop(
       'no C++ compiler was found (g++ or clang++). Install one: on Debian and Ubuntu `apt-get install g++ make`.',
     )
@@ -140,7 +141,7 @@ function tensorflowFolder(python, scratch, gpu) {
 /** `--nodedir` for node-gyp: a prefix whose `include/node` has the headers; undefined lets node-gyp download them. */
 function headersPrefix() {
   const own = dirname(dirname(process.execPath))
-  const candidates = [process.env.npm_config_nodedir, own, '/usr', '/usr/local']
+  const candidates = [env.npm_config_nodedir, own, '/usr', '/usr/local']
   return candidates.find((prefix) => prefix && existsSync(join(prefix, 'include', 'node', 'node_api.h')))
 }
 
