@@ -27,7 +27,7 @@ export function checkChange(change: Change): Change {
   const set: Record<string, Value> = {}
   for (const [text, value] of Object.entries(change.set ?? {})) {
     claim(text)
-    set[text] = checkValue(value, text)
+    set[text] = checkValue(value, text, text.split('.').length)
   }
   for (const text of change.unset ?? []) claim(text)
   const inc: Record<string, number> = {}
@@ -35,7 +35,7 @@ export function checkChange(change: Change): Change {
     claim(text)
     if (typeof by !== 'number' || !Number.isFinite(by))
       throw refuse(`The increment of '${text}' must be a finite number.`, text)
-    inc[text] = by
+    inc[text] = by === 0 ? 0 : by
   }
   if (paths.length === 0) throw refuse('The change is empty; give set, unset or inc.', '')
   return { set, unset: [...(change.unset ?? [])], inc }
@@ -50,14 +50,9 @@ export function applyChange(doc: Doc, change: Change): Doc {
   let result: { readonly [key: string]: Value } = doc
   for (const [text, value] of Object.entries(change.set ?? {})) result = put(result, text.split('.'), text, () => value)
   for (const [text, by] of Object.entries(change.inc ?? {})) {
-    result = put(result, text.split('.'), text, (old) => {
-      if (old === undefined) return by
-      if (typeof old === 'number') return old + by
-      if (typeof old === 'bigint' && Number.isSafeInteger(by)) return old + BigInt(by)
-      throw refuse(`'${text}' is not a number in document '${doc._id}' and cannot be incremented.`, text)
-    })
+    result = put(result, text.split('.'), text, (old) => sum(old, by, text, doc._id))
   }
-  for (const text of change.unset ?? []) result = remove(result, text.split('.'))
+  for (const text of change.unset ?? []) result = remove(result, text.split('.'), text)
   return result as Doc
 }
 
@@ -74,7 +69,7 @@ function put(
   return { ...node, [step]: put(old ?? {}, rest, text, value) }
 }
 
-function remove(node: { readonly [key: string]: Value }, path: Path): { readonly [key: string]: Value } {
+function remove(node: { readonly [key: string]: Value }, path: Path, text: string): { readonly [key: string]: Value } {
   const [step, ...rest] = path as [string, ...string[]]
   const old = Object.hasOwn(node, step) ? node[step] : undefined
   if (old === undefined) return node
@@ -82,7 +77,18 @@ function remove(node: { readonly [key: string]: Value }, path: Path): { readonly
     const { [step]: _gone, ...kept } = node
     return kept
   }
-  return isObject(old) ? { ...node, [step]: remove(old, rest) } : node
+  if (!isObject(old)) throw refuse(`The parent '${step}' of '${text}' is no object.`, text)
+  return { ...node, [step]: remove(old, rest, text) }
+}
+
+/** An increment's result; one that can no longer be stored exactly is refused rather than rounded. */
+function sum(old: Value | undefined, by: number, text: string, id: string): Value {
+  if (old === undefined) return by
+  let result: number | bigint
+  if (typeof old === 'number') result = old + by
+  else if (typeof old === 'bigint' && Number.isSafeInteger(by)) result = old + BigInt(by)
+  else throw refuse(`'${text}' is not a number in document '${id}' and cannot be incremented.`, text)
+  return checkValue(result, text)
 }
 
 function isPrefix(a: Path, b: Path): boolean {

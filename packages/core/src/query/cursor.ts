@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Order, Predicate } from '../contracts/predicate.ts'
 import type { Doc, Operand, Path, TypeName, Value } from '../contracts/value.ts'
 import { HubError } from '../errors/hub-error.ts'
-import { compareTuples, RANK, type SortKey, sortKeys } from './compare.ts'
+import { arrayIndex, compareTuples, RANK, rankOf, type SortKey, sortKeys } from './compare.ts'
 import { decodeValue, encodeValue } from './document-codec.ts'
 
 /** Where a page ended: the last document's sort keys. */
@@ -29,7 +29,11 @@ export function decodeCursor(order: Order, cursor: string): PagePosition {
   if (parsed[0] !== fingerprint(order))
     throw refuse('The cursor was made with another sort; use the same sort for every page.')
   const keys = (parsed[1] as readonly Value[]).map((pair): SortKey => {
-    const [rank, value] = pair as readonly [number, Value]
+    if (!Array.isArray(pair) || pair.length !== 2) throw refuse('The cursor is damaged.')
+    const rank: Value = pair[0]
+    const value: Value = pair[1]
+    const right = rank === RANK.emptyArray ? value === null : rank === rankOf(value)
+    if (typeof rank !== 'number' || !right) throw refuse('The cursor is damaged.')
     return { rank, value: value === null ? undefined : value }
   })
   if (keys.length !== order.length) throw refuse('The cursor is damaged.')
@@ -88,7 +92,10 @@ function sameAs(path: Path, key: SortKey): Predicate[] {
   if (key.rank === RANK.emptyArray) return [{ op: 'size', path, value: 0 }]
   // Missing counts as null; a null key may also come from a path that an array cuts off, where `eq null` does not match.
   if (key.rank === RANK.null || key.rank === RANK.object || key.rank === RANK.array) return []
-  return [{ op: 'eq', path, value: key.value as Operand }]
+  const same: Predicate = { op: 'eq', path, value: key.value as Operand }
+  // A filter compares what a final numeric step picks as a whole, but a sort looks into it, if it is an array.
+  const whole = arrayIndex(path.at(-1) ?? '') !== undefined
+  return whole ? [{ op: 'or', of: [same, { op: 'type', path, types: ['array'] }] }] : [same]
 }
 
 /** Sound: true for every document whose key stands beyond this one in the direction. */

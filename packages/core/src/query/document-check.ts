@@ -2,7 +2,7 @@ import type { Doc, Value } from '../contracts/value.ts'
 import { HubError } from '../errors/hub-error.ts'
 import { UNSAFE_NAMES } from './path.ts'
 
-/** Nesting a document may have. */
+/** Nesting a document may have: what MongoDB's server accepts. */
 export const MAX_DEPTH = 200
 
 /**
@@ -15,13 +15,13 @@ export function checkDoc(doc: Readonly<Record<string, unknown>>): Doc {
   const copy = checkValue(doc, '') as Record<string, Value>
   if (typeof copy !== 'object' || copy === null || Array.isArray(copy) || copy instanceof Date)
     throw refuse('A document must be a plain object.', '')
-  const id = copy['_id']
+  const id = copy._id
   if (typeof id !== 'string' || id === '') throw refuse('A document needs a non-empty string _id.', '_id')
   return copy as Doc
 }
 
 /** Checks one value at a path, as {@link checkDoc} does. */
-export function checkValue(value: unknown, path: string, depth = 0, within: ReadonlySet<object> = new Set()): Value {
+export function checkValue(value: unknown, path: string, depth = 0): Value {
   switch (typeof value) {
     case 'boolean':
       return value
@@ -52,11 +52,8 @@ export function checkValue(value: unknown, path: string, depth = 0, within: Read
     if (Number.isNaN(value.getTime())) throw refuse('The Date is invalid.', path)
     return new Date(value)
   }
-  if (within.has(value)) throw refuse('The value contains itself.', path)
-  if (depth >= MAX_DEPTH) throw refuse(`The value is nested deeper than ${MAX_DEPTH}.`, path)
-  const inside = new Set(within).add(value)
-  if (Array.isArray(value))
-    return Array.from(value, (part, i) => checkValue(part, join(path, String(i)), depth + 1, inside))
+  if (depth >= MAX_DEPTH) throw refuse(`The value is nested deeper than ${MAX_DEPTH}, or contains itself.`, path)
+  if (Array.isArray(value)) return Array.from(value, (part, i) => checkValue(part, join(path, String(i)), depth + 1))
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
     throw refuse(
@@ -67,7 +64,7 @@ export function checkValue(value: unknown, path: string, depth = 0, within: Read
   const copy: Record<string, Value> = {}
   for (const [key, part] of Object.entries(value)) {
     checkKey(key, join(path, key))
-    copy[key] = checkValue(part, join(path, key), depth + 1, inside)
+    copy[key] = checkValue(part, join(path, key), depth + 1)
   }
   return copy
 }

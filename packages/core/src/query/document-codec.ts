@@ -30,6 +30,8 @@ function isPlainJson(value: Value): boolean {
   }
 }
 
+const TAGS: ReadonlySet<string> = new Set(['$date', '$numberDouble', '$numberLong'])
+
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
 function tag(value: Value): Json {
@@ -43,7 +45,7 @@ function tag(value: Value): Json {
       if (value instanceof Date) return { $date: value.getTime() }
       if (Array.isArray(value)) return value.map(tag)
       const out: { [key: string]: Json } = {}
-      for (const [key, part] of Object.entries(value)) out[key] = tag(part)
+      for (const [key, part] of Object.entries(value)) own(out, key, tag(part))
       return out
     }
     default:
@@ -71,10 +73,23 @@ export function decodeValue(json: string): Value {
 function untag(value: Json): Value {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map(untag)
-  if (Object.hasOwn(value, '$date')) return new Date(value['$date'] as number)
-  if (Object.hasOwn(value, '$numberDouble')) return Number(value['$numberDouble'])
-  if (Object.hasOwn(value, '$numberLong')) return BigInt(value['$numberLong'] as string)
+  const keys = Object.keys(value)
+  const only = keys.length === 1 ? (keys[0] as string) : ''
+  if (only.startsWith('$')) {
+    const held = value[only]
+    if (only === '$date' && typeof held === 'number' && Number.isFinite(new Date(held).getTime())) return new Date(held)
+    if (only === '$numberDouble' && (held === 'NaN' || held === 'Infinity' || held === '-Infinity')) return Number(held)
+    if (only === '$numberLong' && typeof held === 'string' && /^-?\d{1,19}$/.test(held)) return BigInt(held)
+    if (TAGS.has(only)) throw new TypeError(`${only} holds ${JSON.stringify(held)}`)
+  }
   const out: Record<string, Value> = {}
-  for (const [key, part] of Object.entries(value)) out[key] = untag(part)
+  for (const [key, part] of Object.entries(value)) own(out, key, untag(part))
   return out
+}
+
+/** Assigning to `__proto__` would change the object's prototype, and so drop a condition of a filter in silence. */
+function own<T>(out: { [key: string]: T }, key: string, value: T): void {
+  if (key === '__proto__')
+    Object.defineProperty(out, key, { value, enumerable: true, writable: true, configurable: true })
+  else out[key] = value
 }

@@ -24,7 +24,7 @@ const KNOWN =
  * Parses a MongoDB-shaped filter once into the closed tree that drivers take. Nothing of the caller's object is kept.
  *
  * @param input E.g. `{ accuracy: { $gte: 0.9 }, $or: [{ a: 1 }, { b: null }] }`; `{}` means everything.
- * @throws INVALID with the path of the fault; `reason` QUERY_OPERATOR_REFUSED for an unknown or refused operator, QUERY_LIMIT beyond {@link LIMITS}.
+ * @throws INVALID with the path of the fault; `reason` QUERY_OPERATOR_REFUSED for an unknown or refused operator or operand, and beyond {@link LIMITS}.
  */
 export function parseFilter(input: unknown): Predicate {
   return new FilterParser().document(input, '', 1)
@@ -67,7 +67,7 @@ class FilterParser {
     const keys = Object.keys(value)
     if (keys.length === 0 || !keys.every((key) => key.startsWith('$'))) {
       const mixed = keys.some((key) => key.startsWith('$'))
-      throw invalid(
+      throw notHere(
         mixed
           ? 'An object mixes operators and fields.'
           : `Objects cannot be compared with; name the fields by dotted paths, e.g. '${at}.x'.`,
@@ -115,7 +115,7 @@ class FilterParser {
         if (typeof value !== 'string' || !value.isWellFormed()) throw invalid(`${key} needs a string.`, at)
         return { op: key === '$prefix' ? 'prefix' : 'contains', path, value }
       case '$regex':
-        return regex(path, value, siblings['$options'], at)
+        return regex(path, value, siblings.$options, at)
       case '$elemMatch':
         return { op: 'elemMatch', path, of: this.#elemMatch(value, at, depth + 1) }
       case '$not': {
@@ -210,11 +210,13 @@ function operand(value: unknown, at: string, depth = 0): Operand {
     return new Date(value)
   }
   if (Array.isArray(value)) {
+    if (value.length > LIMITS.values)
+      throw limit(`The array has ${value.length} elements; at most ${LIMITS.values}.`, at)
     if (depth > LIMITS.depth) throw limit(`Arrays are nested deeper than ${LIMITS.depth}.`, at)
     return Array.from(value, (part, i) => operand(part, join(at, String(i)), depth + 1))
   }
   if (value === undefined) throw invalid('The value is undefined; leave the field out, or compare with null.', at)
-  if (typeof value === 'object') throw invalid('Objects cannot be compared with; name the fields by dotted paths.', at)
+  if (typeof value === 'object') throw notHere('Objects cannot be compared with; name the fields by dotted paths.', at)
   throw invalid(`A ${typeof value} cannot be compared with.`, at)
 }
 
@@ -245,7 +247,20 @@ function invalid(message: string, path: string): HubError {
 }
 
 function limit(message: string, path: string): HubError {
-  return new HubError('INVALID', message, { at: { scheme: 'core', op: 'filter' }, path, reason: 'QUERY_LIMIT' })
+  return new HubError('INVALID', message, {
+    at: { scheme: 'core', op: 'filter' },
+    path,
+    reason: 'QUERY_OPERATOR_REFUSED',
+  })
+}
+
+/** What MongoDB knows and we refuse on purpose: object operands, operators among fields. */
+function notHere(message: string, path: string): HubError {
+  return new HubError('INVALID', `${message} (at '${path}')`, {
+    at: { scheme: 'core', op: 'filter' },
+    path,
+    reason: 'QUERY_OPERATOR_REFUSED',
+  })
 }
 
 function refused(operator: string, path: string): HubError {

@@ -234,6 +234,8 @@ const SHORTHANDS: Readonly<Record<string, Test>> = {
 
 /** Simple folding of one code point, as far as it stays one code point. */
 function foldCase(point: number): number {
+  // Dotless i has an upper case (I) but folds to no other letter.
+  if (point === 0x131) return point
   const text = String.fromCodePoint(point)
   const lower = text.toUpperCase().toLowerCase()
   const folded = lower.codePointAt(0) as number
@@ -242,7 +244,8 @@ function foldCase(point: number): number {
 
 function variants(point: number): readonly number[] {
   const text = String.fromCodePoint(point)
-  return [text, text.toLowerCase(), text.toUpperCase()]
+  const folded = String.fromCodePoint(foldCase(point))
+  return [text, folded, text.toLowerCase(), text.toUpperCase(), folded.toUpperCase()]
     .filter((t) => [...t].length === 1)
     .map((t) => t.codePointAt(0) as number)
 }

@@ -1,5 +1,6 @@
 import type { Operand, Value } from '../../contracts/value.ts'
 import { HubError } from '../../errors/hub-error.ts'
+import { isObject } from '../compare.ts'
 import { decodeValue } from '../document-codec.ts'
 import { type Token, tokenize } from './lexer.ts'
 import { DATE_FIELDS, NAME_FIELDS, type ParseOptions, type Query, STRING_FIELDS } from './query.ts'
@@ -14,6 +15,8 @@ const COMPARE: Readonly<Record<string, string>> = {
   '~': '$contains',
   '^=': '$prefix',
 }
+const ISO_DATE =
+  /^(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
 
 /**
@@ -93,6 +96,7 @@ class QueryParser {
 
   /** A term, or undefined for a directive. */
   #unary(depth: number): Json | undefined {
+    if (depth > 10) throw this.#fault('The query is nested deeper than 10')
     const minus = this.#peek().kind === '-'
     if (minus || this.#isWord('NOT')) {
       this.#i++
@@ -104,6 +108,7 @@ class QueryParser {
     if (this.#peek().kind === '(') {
       this.#i++
       const inner = this.#or(depth + 1)
+      if (Object.keys(inner).length === 0) throw this.#fault('Parentheses need a term inside')
       if (this.#peek().kind !== ')') throw this.#fault("A '(' is not closed")
       this.#i++
       return inner
@@ -115,16 +120,18 @@ class QueryParser {
     const token = this.#peek()
     if (token.kind !== 'word' && token.kind !== 'quoted') throw this.#fault(`Unexpected '${token.text || 'end'}'`)
     const field = this.#field()
+    if (field.startsWith('$')) throw this.#fault(`'${field}' is no field; operators are written as signs`)
     const next = this.#peek()
     if (next.kind === 'op' && !next.space) {
       this.#i++
-      return this.#comparison(field, next.text)
+      return this.#comparison(token.kind === 'word' && field === 'tag' ? 'tags' : field, next.text)
     }
     if (next.kind === ':' && !next.space) {
       this.#i++
       return token.kind === 'word' ? this.#afterColon(field) : this.#values(field)
     }
-    const name = this.#options.kind === undefined ? 'name' : (NAME_FIELDS[this.#options.kind] ?? 'name')
+    const { kind } = this.#options
+    const name = kind !== undefined && Object.hasOwn(NAME_FIELDS, kind) ? (NAME_FIELDS[kind] as string) : 'name'
     return { [name]: { $prefix: field } }
   }
 
@@ -178,8 +185,9 @@ class QueryParser {
         this.#i++
         dir = -1
       }
+      const plus = this.#peek().kind === 'word' && this.#peek().text.startsWith('+')
       let name = this.#text('sort: needs a field')
-      if (name.startsWith('+')) name = name.slice(1)
+      if (plus) name = name.slice(1)
       keys.push([name, dir])
     } while (this.#accept(','))
     return keys
@@ -227,6 +235,9 @@ class QueryParser {
     const negative = this.#peek().kind === '-'
     if (negative) this.#i++
     const token = this.#next()
+    const behind = this.#peek()
+    if (!behind.space && ['word', 'quoted', '-', '('].includes(behind.kind))
+      throw this.#fault('White space is missing behind a value (or quotes around it)')
     if (token.kind === 'quoted') {
       if (negative) throw this.#fault('A minus before a quotation has no meaning')
       return this.#isDate(field) ? this.#date(token.text) : token.text
@@ -235,15 +246,19 @@ class QueryParser {
     const text = negative ? `-${token.text}` : token.text
     if (asText || (this.#isString(field) && text !== 'null')) return text
     const relative = /^-(\d+)([mhdw])$/.exec(text)
-    if (relative !== null) return new Date(this.#now - Number(relative[1]) * (UNITS[relative[2] as string] as number))
+    if (relative !== null) {
+      const date = new Date(this.#now - Number(relative[1]) * (UNITS[relative[2] as string] as number))
+      if (Number.isNaN(date.getTime())) throw this.#fault(`'${text}' lies before all dates`)
+      return date
+    }
     if (this.#isDate(field)) return text === 'null' ? null : this.#date(text)
     if (text === 'true') return true
     if (text === 'false') return false
     if (text === 'null') return null
     if (/^-?\d+$/.test(text) && !Number.isSafeInteger(Number(text)))
       return BigInt.asIntN(64, BigInt(text)) === BigInt(text) ? BigInt(text) : Number(text)
-    if (/^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return Number(text)
-    return /^\d{4}-\d\d-\d\d(T.*)?$/.test(text) ? this.#date(text) : text
+    if (/^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return Number(text) + 0
+    return ISO_DATE.test(text) ? this.#date(text) : text
   }
 
   #isString(field: string): boolean {
@@ -254,9 +269,13 @@ class QueryParser {
     return this.#options.types?.[field] === 'date' || DATE_FIELDS.has(field)
   }
 
+  /** A date is UTC unless it names its zone, so that a query means the same on every machine. */
   #date(text: string): Date {
-    const date = new Date(text)
-    if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(date.getTime()))
+    const parts = ISO_DATE.exec(text)
+    const date = new Date(parts?.[2] !== undefined && parts[3] === undefined ? `${text}Z` : text)
+    // JavaScript rolls February 30 over into March.
+    const real = parts !== null && new Date(`${parts[1]}T00:00Z`).toISOString().startsWith(parts[1] as string)
+    if (!real || Number.isNaN(date.getTime()))
       throw this.#fault(`'${text}' is no date; write 2026-11-24, 2026-11-24T10:00:00Z or -2d`)
     return date
   }
@@ -341,13 +360,14 @@ function decodeJson(text: string): Json {
       },
     )
   }
+  if (!isObject(value)) throw fault('The JSON filter is no object', 0)
   return value as Json
 }
 
 /** JSON.parse would keep the last of two equal keys and drop a condition in silence. */
 function checkDuplicateKeys(text: string): void {
   const stack: (Set<string> | undefined)[] = []
-  const strings = /"(?:[^"\\]|\\.)*"|[{}[\]]/g
+  const strings = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]]/g
   for (let match = strings.exec(text); match !== null; match = strings.exec(text)) {
     const piece = match[0]
     if (piece === '{') stack.push(new Set())

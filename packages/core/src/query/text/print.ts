@@ -1,32 +1,31 @@
-import type { Value } from '../../contracts/value.ts'
-import { encodeValue } from '../document-codec.ts'
+import { filterText } from '../identity.ts'
 import { parseQuery } from './parser.ts'
-import { DATE_FIELDS, type Query, STRING_FIELDS } from './query.ts'
+import { DATE_FIELDS, type ParseOptions, type Query, STRING_FIELDS } from './query.ts'
 
 /**
- * A query's text, such that `parseQuery(printQuery(q))` is `q` again. What the grammar cannot say is written as JSON; whether it can is decided by
- * reading the text back.
+ * A query's text, such that `parseQuery(printQuery(q, o), o)` is `q` again (-0 comes back as 0, an empty sort as none). What the grammar cannot say
+ * is written as JSON; whether it can is decided by reading the text back.
+ *
+ * @throws INVALID when the filter is none.
  */
-export function printQuery(query: Query): string {
+export function printQuery(query: Query, options: ParseOptions = {}): string {
   const directives: string[] = []
   if (query.sort !== undefined && query.sort.length > 0)
     directives.push(`sort:${query.sort.map(([path, dir]) => `${dir === -1 ? '-' : ''}${word(path)}`).join(',')}`)
   if (query.limit !== undefined) directives.push(`limit:${query.limit}`)
   if (query.after !== undefined) directives.push(`after:${word(query.after)}`)
+  const json = filterText(query.filter)
   const terms = printFilter(query.filter)
   if (terms !== undefined) {
     const text = [...(terms === '' ? [] : [terms]), ...directives].join(' ')
-    if (same(text, query)) return text
+    if (same(text, json, options)) return text
   }
-  return [encodeValue(query.filter as { readonly [key: string]: Value }), ...directives].join(' ')
+  return [json, ...directives].join(' ')
 }
 
-function same(text: string, query: Query): boolean {
+function same(text: string, json: string, options: ParseOptions): boolean {
   try {
-    return (
-      encodeValue(parseQuery(text).filter as { readonly [key: string]: Value }) ===
-      encodeValue(query.filter as { readonly [key: string]: Value })
-    )
+    return filterText(parseQuery(text, options).filter) === json
   } catch {
     // Whatever the reason, this text is not the query's.
     return false
@@ -78,8 +77,8 @@ function printField(field: string, value: unknown): string | undefined {
     return sign === undefined ? undefined : literal(field, held[key], `${name}${sign}`)
   }
   if (keys.length === 2 && keys[0] === '$gte' && keys[1] === '$lte') {
-    const from = literal(field, held['$gte'], '')
-    const to = literal(field, held['$lte'], '')
+    const from = literal(field, held.$gte, '')
+    const to = literal(field, held.$lte, '')
     return from === undefined || to === undefined ? undefined : `${name}:${from}..${to}`
   }
   return undefined
@@ -102,7 +101,7 @@ function literal(field: string, value: unknown, before: string): string | undefi
 
 /** A bare word where it reads back as it is, else a quotation. */
 function word(text: string): string {
-  return /^[\p{L}\p{N}_.@/+][\p{L}\p{N}_.@/+-]*$/u.test(text) &&
+  return /^[\p{L}\p{N}_.@/][\p{L}\p{N}_.@/+-]*$/u.test(text) &&
     !text.includes('..') &&
     !/^(AND|OR|NOT|true|false|null)$/.test(text)
     ? text
