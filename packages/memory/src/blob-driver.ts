@@ -1,4 +1,15 @@
-import { type BlobCan, type BlobDriver, type BlobInfo, type ByteRange, type Call, compareStrings, HubError, type Precondition, throwIfAborted, type WriteOptions } from '@tensorhub/core'
+import {
+  type BlobCan,
+  type BlobDriver,
+  type BlobInfo,
+  type ByteRange,
+  type Call,
+  compareStrings,
+  HubError,
+  type Precondition,
+  throwIfAborted,
+  type WriteOptions,
+} from '@tensorhub/core'
 
 const CAN: BlobCan = {
   ifAbsent: true,
@@ -47,7 +58,10 @@ class MemoryBlobs implements BlobDriver {
     return this.#get(key, 'stat').info
   }
 
-  async read(key: string, o: Call & { range?: ByteRange; ifVersion?: string }): Promise<{ info: BlobInfo; body: ReadableStream<Uint8Array> }> {
+  async read(
+    key: string,
+    o: Call & { range?: ByteRange; ifVersion?: string },
+  ): Promise<{ info: BlobInfo; body: ReadableStream<Uint8Array> }> {
     throwIfAborted(o.signal)
     const { info, bytes } = this.#get(key, 'read', o.ifVersion)
     const part = slice(bytes, o.range, key)
@@ -81,7 +95,10 @@ class MemoryBlobs implements BlobDriver {
         const { done, value } = await reader.read()
         if (done) break
         size += value.byteLength
-        if (size > CAN.sizeMax) throw new HubError('INVALID', `The body is larger than ${CAN.sizeMax} bytes.`, { at: { scheme: 'memory', op: 'write', target: key } })
+        if (size > CAN.sizeMax)
+          throw new HubError('INVALID', `The body is larger than ${CAN.sizeMax} bytes.`, {
+            at: { scheme: 'memory', op: 'write', target: key },
+          })
         pieces.push(value.slice())
       }
     } catch (error) {
@@ -110,7 +127,9 @@ class MemoryBlobs implements BlobDriver {
 
   async *list(prefix: string, o: Call & { after?: string; limit?: number }): AsyncGenerator<BlobInfo, void, undefined> {
     throwIfAborted(o.signal)
-    const keys = [...this.#blobs.keys()].filter((key) => key.startsWith(prefix) && (o.after === undefined || compareStrings(key, o.after) > 0)).sort(compareStrings)
+    const keys = [...this.#blobs.keys()]
+      .filter((key) => key.startsWith(prefix) && (o.after === undefined || compareStrings(key, o.after) > 0))
+      .sort(compareStrings)
     for (const key of keys.slice(0, o.limit)) {
       throwIfAborted(o.signal)
       const blob = this.#blobs.get(key)
@@ -121,22 +140,29 @@ class MemoryBlobs implements BlobDriver {
   async copy(from: string, to: string, o: Call & { when?: Precondition }): Promise<BlobInfo> {
     throwIfAborted(o.signal)
     const { info, bytes } = this.#get(from, 'copy')
-    return this.#put(to, bytes, { ...(info.contentType === undefined ? {} : { contentType: info.contentType }), ...(info.meta ? { meta: info.meta } : {}), ...(o.when ? { when: o.when } : {}) })
+    return this.#put(to, bytes, {
+      ...(info.contentType === undefined ? {} : { contentType: info.contentType }),
+      ...(info.meta ? { meta: info.meta } : {}),
+      ...(o.when ? { when: o.when } : {}),
+    })
   }
 
   #get(key: string, op: string, version?: string): Blob {
     const blob = this.#blobs.get(key)
     const at = { scheme: 'memory', op, target: key }
     if (blob === undefined) throw new HubError('NOT_FOUND', `There is no blob '${key}'.`, { at })
-    if (version !== undefined && version !== blob.info.version) throw new HubError('CONFLICT', `Blob '${key}' has another version by now.`, { at })
+    if (version !== undefined && version !== blob.info.version)
+      throw new HubError('CONFLICT', `Blob '${key}' has another version by now.`, { at })
     return blob
   }
 
   #put(key: string, bytes: Uint8Array<ArrayBuffer>, o: Pick<WriteOptions, 'when' | 'contentType' | 'meta'>): BlobInfo {
     const held = this.#blobs.get(key)
     const at = { scheme: 'memory', op: 'write', target: key }
-    if (o.when && 'ifAbsent' in o.when && held !== undefined) throw new HubError('EXISTS', `Blob '${key}' exists already.`, { at })
-    if (o.when && 'ifVersion' in o.when && held?.info.version !== o.when.ifVersion) throw new HubError('CONFLICT', `Blob '${key}' does not have the version asked for.`, { at })
+    if (o.when && 'ifAbsent' in o.when && held !== undefined)
+      throw new HubError('EXISTS', `Blob '${key}' exists already.`, { at })
+    if (o.when && 'ifVersion' in o.when && held?.info.version !== o.when.ifVersion)
+      throw new HubError('CONFLICT', `Blob '${key}' does not have the version asked for.`, { at })
     const info: BlobInfo = Object.freeze({
       key,
       size: bytes.byteLength,
@@ -153,10 +179,15 @@ class MemoryBlobs implements BlobDriver {
 function slice(bytes: Uint8Array<ArrayBuffer>, wanted: ByteRange | undefined, key: string): Uint8Array<ArrayBuffer> {
   if (wanted === undefined) return bytes
   const { offset, length } = wanted
-  if (offset > bytes.byteLength || (offset === bytes.byteLength && offset > 0)) throw range(key, offset, length, bytes.byteLength)
+  if (offset > bytes.byteLength || (offset === bytes.byteLength && offset > 0))
+    throw range(key, offset, length, bytes.byteLength)
   return bytes.subarray(offset, length === undefined ? undefined : offset + length)
 }
 
 function range(key: string, offset: number, length: number | undefined, size: number): HubError {
-  return new HubError('RANGE', `The range from ${offset}${length === undefined ? '' : ` of ${length} bytes`} lies outside blob '${key}' of ${size} bytes.`, { at: { scheme: 'memory', op: 'read', target: key } })
+  return new HubError(
+    'RANGE',
+    `The range from ${offset}${length === undefined ? '' : ` of ${length} bytes`} lies outside blob '${key}' of ${size} bytes.`,
+    { at: { scheme: 'memory', op: 'read', target: key } },
+  )
 }

@@ -15,7 +15,12 @@ export function blobsFromUrl(url: string): BlobDriver {
 
 function storeOf(url: string): { readonly documents: MemoryDocuments; readonly blobs: MemoryBytes } | undefined {
   const name = /^memory:([A-Za-z0-9_-]*)$/.exec(url)?.[1]
-  if (name === undefined) throw new HubError('INVALID', `'${url}' is no memory URL: 'memory:' or 'memory:NAME' with letters, digits, _ and -.`, { at: { scheme: 'memory', op: 'open' } })
+  if (name === undefined)
+    throw new HubError(
+      'INVALID',
+      `'${url}' is no memory URL: 'memory:' or 'memory:NAME' with letters, digits, _ and -.`,
+      { at: { scheme: 'memory', op: 'open' } },
+    )
   if (name === '') return undefined
   let store = named.get(name)
   if (store === undefined) {

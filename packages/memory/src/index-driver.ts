@@ -83,7 +83,11 @@ class MemoryIndex implements IndexDriver {
     }
   }
 
-  async *find(coll: string, where: Predicate, o: Call & { order: Order; limit?: number; fields?: readonly Path[] }): AsyncGenerator<Doc, void, undefined> {
+  async *find(
+    coll: string,
+    where: Predicate,
+    o: Call & { order: Order; limit?: number; fields?: readonly Path[] },
+  ): AsyncGenerator<Doc, void, undefined> {
     throwIfAborted(o.signal)
     let found = this.#matching(coll, where).sort(compareDocs(o.order))
     if (o.limit !== undefined) found = found.slice(0, o.limit)
@@ -207,7 +211,8 @@ class MemoryIndex implements IndexDriver {
 
 /** The `_id` a filter demands, so that the commonest reads need no scan. */
 function idOf(where: Predicate): string | undefined {
-  if (where.op === 'eq' && where.path.length === 1 && where.path[0] === '_id' && typeof where.value === 'string') return where.value
+  if (where.op === 'eq' && where.path.length === 1 && where.path[0] === '_id' && typeof where.value === 'string')
+    return where.value
   if (where.op !== 'and') return undefined
   for (const part of where.of) {
     const id = idOf(part)
@@ -245,7 +250,10 @@ function checkSize(coll: string, doc: Doc): void {
   // A cheap bound first: only what might be too large is measured.
   const size = roughSize(doc)
   if (size > CAN.maxDocBytes) {
-    throw new HubError('INVALID', `Document '${doc._id}' has about ${size} bytes; at most ${CAN.maxDocBytes}.`, { at: { scheme: 'memory', op: 'insert', target: coll }, reason: 'DOCUMENT_TOO_LARGE' })
+    throw new HubError('INVALID', `Document '${doc._id}' has about ${size} bytes; at most ${CAN.maxDocBytes}.`, {
+      at: { scheme: 'memory', op: 'insert', target: coll },
+      reason: 'DOCUMENT_TOO_LARGE',
+    })
   }
 }
 
@@ -258,7 +266,11 @@ function roughSize(value: Value): number {
 }
 
 function exists(coll: string, id: string): HubError {
-  return new HubError('EXISTS', `Document '${id}' exists already in ${coll}, or shares a unique key with one that does.`, { at: { scheme: 'memory', op: 'insert', target: coll }, path: '_id' })
+  return new HubError(
+    'EXISTS',
+    `Document '${id}' exists already in ${coll}, or shares a unique key with one that does.`,
+    { at: { scheme: 'memory', op: 'insert', target: coll }, path: '_id' },
+  )
 }
 
 function tell(collection: Collection, event: IndexEvent, before: Doc | undefined, after: Doc | undefined): void {
