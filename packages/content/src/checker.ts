@@ -28,7 +28,13 @@ export interface CheckReport {
 }
 
 /** Checks every document's content; changes nothing. A failure of the stores themselves is thrown, not reported. */
-export async function check(index: IndexStore, blobs: BlobStore, manifests: ManifestLoader, reader: ChunkReader, o: CheckOptions): Promise<CheckReport> {
+export async function check(
+  index: IndexStore,
+  blobs: BlobStore,
+  manifests: ManifestLoader,
+  reader: ChunkReader,
+  o: CheckOptions,
+): Promise<CheckReport> {
   const call: Call = o.signal ? { signal: o.signal } : {}
   const problems: Problem[] = []
   /** Verdicts by key: chunks are shared. */
@@ -36,32 +42,49 @@ export async function check(index: IndexStore, blobs: BlobStore, manifests: Mani
   let documents = 0
   let bytes = 0
   for (const collection of o.collections) {
-    for await (const doc of index.find(collection, { op: 'exists', path: ['content'], value: true }, { ...call, fields: [['content']] })) {
+    for await (const doc of index.find(
+      collection,
+      { op: 'exists', path: ['content'], value: true },
+      { ...call, fields: [['content']] },
+    )) {
       documents++
-      const report = (code: ErrorCode, message: string, key?: string) => problems.push({ collection, _id: doc._id, code, message, ...(key === undefined ? {} : { key }) })
+      const report = (code: ErrorCode, message: string, key?: string) =>
+        problems.push({ collection, _id: doc._id, code, message, ...(key === undefined ? {} : { key }) })
       try {
         const manifest = await manifests.full(doc['content'], `${collection}/${doc._id}`, call)
         if (manifest.inline !== undefined) await reader.value(manifest, call)
         for (const chunk of manifest.chunks) {
           if (!seen.has(chunk.key)) {
-            seen.set(chunk.key, await verdict(async () => {
-              if (o.readData === true) {
-                await reader.chunk(chunk, call, chunk.size)
+            seen.set(
+              chunk.key,
+              await verdict(async () => {
+                if (o.readData === true) {
+                  await reader.chunk(chunk, call, chunk.size)
+                  return
+                }
+                const info = await blobs.stat(chunk.key, call)
+                if (info.size !== chunk.stored)
+                  return {
+                    code: 'INTEGRITY' as const,
+                    message: `The chunk '${chunk.key}' has ${info.size} bytes instead of ${chunk.stored}.`,
+                  }
                 return
-              }
-              const info = await blobs.stat(chunk.key, call)
-              if (info.size !== chunk.stored) return { code: 'INTEGRITY' as const, message: `The chunk '${chunk.key}' has ${info.size} bytes instead of ${chunk.stored}.` }
-              return
-            }))
+              }),
+            )
             bytes += chunk.stored
             o.onProgress?.({ phase: 'check', bytes })
           }
           const found = seen.get(chunk.key)
           if (found !== undefined) report(found.code, found.message, chunk.key)
         }
-        for await (const row of index.find(ROWS, { op: 'in', path: ['_id'], values: manifest.chunks.slice(0, 1000).map((chunk) => chunk.id) }, call)) {
+        for await (const row of index.find(
+          ROWS,
+          { op: 'in', path: ['_id'], values: manifest.chunks.slice(0, 1000).map((chunk) => chunk.id) },
+          call,
+        )) {
           const { state, key, _id } = rowOf(row)
-          if (state === 'deleting' && manifest.chunks.some((chunk) => chunk.id === _id && chunk.key === key)) report('INTEGRITY', `The chunk '${key}' is being deleted although this document names it.`, key)
+          if (state === 'deleting' && manifest.chunks.some((chunk) => chunk.id === _id && chunk.key === key))
+            report('INTEGRITY', `The chunk '${key}' is being deleted although this document names it.`, key)
         }
       } catch (error) {
         if (!isHubError(error, 'INTEGRITY') && !isHubError(error, 'UNSUPPORTED')) throw error
@@ -72,11 +95,14 @@ export async function check(index: IndexStore, blobs: BlobStore, manifests: Mani
   return { documents, chunks: seen.size, bytes, problems }
 }
 
-async function verdict(look: () => Promise<{ code: ErrorCode; message: string } | undefined>): Promise<{ code: ErrorCode; message: string } | undefined> {
+async function verdict(
+  look: () => Promise<{ code: ErrorCode; message: string } | undefined>,
+): Promise<{ code: ErrorCode; message: string } | undefined> {
   try {
     return await look()
   } catch (error) {
-    if (isHubError(error, 'INTEGRITY') || isHubError(error, 'NOT_FOUND') || isHubError(error, 'UNSUPPORTED')) return { code: error.code === 'NOT_FOUND' ? 'INTEGRITY' : error.code, message: error.message }
+    if (isHubError(error, 'INTEGRITY') || isHubError(error, 'NOT_FOUND') || isHubError(error, 'UNSUPPORTED'))
+      return { code: error.code === 'NOT_FOUND' ? 'INTEGRITY' : error.code, message: error.message }
     throw error
   }
 }

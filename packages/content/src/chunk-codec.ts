@@ -36,16 +36,22 @@ export async function encodeChunk(raw: Uint8Array): Promise<{ readonly codec: Co
 export function codecOf(key: string): Codec {
   const ending = key.slice(key.lastIndexOf('.') + 1)
   if (ending === 'raw' || ending === 'zstd') return ending
-  throw new HubError('UNSUPPORTED', `The chunk '${key}' has the unknown codec '${ending}'; upgrade tensorhub.`, { at: { scheme: 'content', op: 'load', target: key } })
+  throw new HubError('UNSUPPORTED', `The chunk '${key}' has the unknown codec '${ending}'; upgrade tensorhub.`, {
+    at: { scheme: 'content', op: 'load', target: key },
+  })
 }
 
 /** Decompresses to exactly `size` bytes; never more memory than that, whatever the stored bytes say. @throws INTEGRITY */
 export async function decodeChunk(stored: Uint8Array, size: number, key: string): Promise<Uint8Array> {
   const at = { scheme: 'content', op: 'load', target: key }
-  if (decompress === undefined) throw new HubError('UNSUPPORTED', `Reading '${key}' needs zstd, which Node has from 22.15 on.`, { at })
+  if (decompress === undefined)
+    throw new HubError('UNSUPPORTED', `Reading '${key}' needs zstd, which Node has from 22.15 on.`, { at })
   try {
     return await decompress(stored, { maxOutputLength: Math.max(size, 1) })
   } catch (cause) {
-    throw new HubError('INTEGRITY', `The chunk '${key}' is damaged: it does not decompress to ${size} bytes.`, { at, cause })
+    throw new HubError('INTEGRITY', `The chunk '${key}' is damaged: it does not decompress to ${size} bytes.`, {
+      at,
+      cause,
+    })
   }
 }

@@ -1,4 +1,12 @@
-import { type BlobStore, type Call, type Doc, HubError, type IndexStore, isHubError, type Predicate } from '@tensorhub/core'
+import {
+  type BlobStore,
+  type Call,
+  type Doc,
+  HubError,
+  type IndexStore,
+  isHubError,
+  type Predicate,
+} from '@tensorhub/core'
 import { encodeChunk, freshKey } from './chunk-codec.ts'
 
 /** Rows are one a chunk, hub-wide (tasks.md §8.2). */
@@ -12,13 +20,15 @@ export interface ChunkRow {
   readonly _id: string
   readonly key: string
   readonly stored: number
-  readonly state: 'live' | 'condemned' | 'deleting'
+  /** `fresh`: uploaded, and not yet known to have been entered in time (see {@link ChunkRows}). */
+  readonly state: 'fresh' | 'live' | 'condemned' | 'deleting'
   readonly ver: number
   readonly pinned_until: Date
+  /** When the upload began (`fresh`), or when the row was condemned. */
   readonly at?: Date
 }
 
-/** A chunk to be stored: its id, and a way to its raw bytes (called only when they must be uploaded). */
+/** A chunk to be stored: its id, and its raw bytes. */
 export interface NewChunk {
   readonly id: string
   readonly size: number
@@ -30,12 +40,33 @@ export interface PlacedChunk {
   readonly stored: number
 }
 
+/** What one save has placed so far. `since` is no later than the oldest of its pins and uploads: step S4 measures from there. */
+export class Placement {
+  since: Date
+  readonly placed = new Map<string, PlacedChunk>()
+  /** Keys this save uploaded, whose rows may still be `fresh`. */
+  readonly fresh = new Set<string>()
+
+  constructor(since: Date) {
+    this.since = since
+  }
+}
+
 /** How often one chunk may lose a race before the save is told to start again. */
 const ROUNDS = 20
+/** Ids or keys in one filter. */
+const BATCH = 500
 
 /**
- * Steps S1 to S3 of the write protocol: for each chunk a live, pinned row and the key of its blob. Only plain calls of the stores are used, and
- * time is read from the store at each decision, so that a suspended process cannot act on an old one.
+ * Steps S1 to S4 of the write protocol (tasks.md §8.2): for each chunk a live, pinned row and the key of its blob. Only plain calls of the stores
+ * are used, and time is read from the store.
+ *
+ * One state is added to the protocol as written there. A collector deletes a blob that is older than GRACE and has no row; so a row must be
+ * entered within GRACE of its upload. A process can be suspended between reading the clock and entering the row, and the row it then enters may
+ * name a blob that is gone, while other writers already rely on it. Hence rows are entered as `fresh`, and become `live` only by a change that
+ * comes after a reading of the clock that itself came after the row was seen: that proves it was entered in time. (The reference simulation checks
+ * and enters in one step, and so can't show this; ours does, see `test/simulation/`.) Any writer may confirm any row so. For the save's own rows
+ * this is step S4, which reads the clock anyway: the cost is one update a save.
  */
 export class ChunkRows {
   readonly #index: IndexStore
@@ -46,89 +77,213 @@ export class ChunkRows {
     this.#blobs = blobs
   }
 
-  /** Pins and uploads. @returns the key of each id, in the ids' order. */
-  async place(chunks: readonly NewChunk[], call: Call, uploaded: (bytes: number) => void): Promise<Map<string, PlacedChunk>> {
-    const placed = new Map<string, PlacedChunk>()
+  async begin(call: Call): Promise<Placement> {
+    return new Placement(await this.#index.now(call))
+  }
+
+  /** S1 to S3: pins or uploads each chunk. Renews the pins of what was placed before, where they are a quarter over. */
+  async place(
+    chunks: readonly NewChunk[],
+    placement: Placement,
+    call: Call,
+    done: (bytes: number) => void,
+  ): Promise<void> {
     let open = new Map(chunks.map((chunk) => [chunk.id, chunk]))
     for (let round = 0; open.size > 0; round++) {
-      if (round >= ROUNDS) throw new HubError('CONFLICT', 'Other writers and collectors kept changing the same chunks; try again.', { at: { scheme: 'content', op: 'save' }, retryable: true })
-      const rows = await this.pin([...open.keys()], call)
+      if (round >= ROUNDS) {
+        throw new HubError('CONFLICT', 'Other writers and collectors kept changing the same chunks; try again.', {
+          at: { scheme: 'content', op: 'save' },
+          retryable: true,
+        })
+      }
+      const usable = await this.pin([...open.keys()], call)
       const next = new Map<string, NewChunk>()
-      await Promise.all(
+      const uploads = await Promise.allSettled(
         [...open.values()].map(async (chunk) => {
-          const row = rows.get(chunk.id)
-          const key = row ?? (await this.#upload(chunk, call))
-          if (key === undefined) next.set(chunk.id, chunk)
-          else {
-            placed.set(chunk.id, key)
-            uploaded(chunk.size)
+          const held = usable.get(chunk.id)
+          const place = held ?? (await this.#upload(chunk, call))
+          if (place === undefined) {
+            next.set(chunk.id, chunk)
+            return
           }
+          if (held === undefined) placement.fresh.add(place.key)
+          placement.placed.set(chunk.id, place)
+          done(chunk.size)
         }),
       )
+      // All have ended when one's failure is told: nothing goes on behind the caller's back.
+      const failed = uploads.find((result) => result.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
       open = next
     }
-    return placed
+  }
+
+  /**
+   * For long saves: when a quarter of PIN is over, confirms and pins all that was placed, anew.
+   *
+   * @throws CONFLICT (retryable) when a collector was faster.
+   */
+  async renew(placement: Placement, call: Call): Promise<void> {
+    const now = await this.#index.now(call)
+    if (now.getTime() - placement.since.getTime() <= PIN / 4) return
+    // Other chunks may be placed meanwhile; only these are renewed.
+    const held = new Map(placement.placed)
+    const usable = await this.pin([...held.keys()], call)
+    for (const [id, place] of held) {
+      if (usable.get(id)?.key === place.key) {
+        placement.fresh.delete(place.key)
+        continue
+      }
+      throw new HubError(
+        'CONFLICT',
+        'The save was interrupted for so long that a collector freed some of its chunks; nothing was stored, try again.',
+        {
+          at: { scheme: 'content', op: 'save' },
+          retryable: true,
+        },
+      )
+    }
+    placement.since = now
+  }
+
+  /** S4: whether everything was placed recently enough; then the save's own rows are confirmed. */
+  async confirm(placement: Placement, call: Call): Promise<boolean> {
+    const now = await this.#index.now(call)
+    if (now.getTime() - placement.since.getTime() > Math.min(PIN, GRACE) / 2) return false
+    await this.#confirm([...placement.fresh], now, call)
+    return true
+  }
+
+  /** Makes rows live that were seen `fresh` before `now` was read, and in time. */
+  async #confirm(keys: readonly string[], now: Date, call: Call): Promise<void> {
+    for (let i = 0; i < keys.length; i += BATCH) {
+      const where: Predicate = {
+        op: 'and',
+        of: [
+          { op: 'eq', path: ['state'], value: 'fresh' },
+          { op: 'gte', path: ['at'], value: new Date(now.getTime() - GRACE / 2) },
+          { op: 'in', path: ['_id'], values: keys.slice(i, i + BATCH).map(idOfKey) },
+          // Keys are never used twice, so this names one writing of the row.
+          { op: 'in', path: ['key'], values: keys.slice(i, i + BATCH) },
+        ],
+      }
+      await this.#index.update(
+        ROWS,
+        where,
+        { set: { state: 'live', pinned_until: new Date(now.getTime() + PIN) }, inc: { ver: 1 } },
+        call,
+      )
+    }
   }
 
   /** S1: pins the rows that are there, and gives those that are live with a pin that lasts. */
   async pin(ids: readonly string[], call: Call): Promise<Map<string, PlacedChunk>> {
-    const found = new Map<string, PlacedChunk>()
-    for (let i = 0; i < ids.length; i += 500) {
-      const some: Predicate = { op: 'in', path: ['_id'], values: ids.slice(i, i + 500) }
-      const t0 = await this.#index.now(call)
+    const usable = new Map<string, PlacedChunk>()
+    for (let i = 0; i < ids.length; i += BATCH) {
+      const some: Predicate = { op: 'in', path: ['_id'], values: ids.slice(i, i + BATCH) }
+      const began = await this.#index.now(call)
       await this.#index.update(
         ROWS,
         { op: 'and', of: [some, { op: 'in', path: ['state'], values: ['live', 'condemned'] }] },
-        { set: { state: 'live', pinned_until: new Date(t0.getTime() + PIN) }, inc: { ver: 1 } },
+        { set: { state: 'live', pinned_until: new Date(began.getTime() + PIN) }, inc: { ver: 1 } },
         call,
       )
-      const now = (await this.#index.now(call)).getTime()
-      for await (const doc of this.#index.find(ROWS, some, call)) {
-        const row = rowOf(doc)
-        if (row.state === 'live' && row.pinned_until.getTime() > now + PIN / 2) found.set(row._id, { key: row.key, stored: row.stored })
+      let rows = await this.#rows(some, call)
+      const now = await this.#index.now(call)
+      const inTime = rows.filter(
+        (row) => row.state === 'fresh' && now.getTime() - (row.at?.getTime() ?? 0) <= GRACE / 2,
+      )
+      if (inTime.length > 0) {
+        await this.#confirm(
+          inTime.map((row) => row.key),
+          now,
+          call,
+        )
+        rows = await this.#rows(some, call)
+      }
+      for (const row of rows) {
+        if (row.state === 'live' && row.pinned_until.getTime() > now.getTime() + PIN / 2)
+          usable.set(row._id, { key: row.key, stored: row.stored })
       }
     }
-    return found
+    return usable
   }
 
-  /** S2 and S3 for one chunk. @returns its key, or undefined when another writer or a collector got in between (back to S1). */
+  /** S2 and S3 for one chunk. @returns its place, or undefined when another writer or a collector got in between (back to S1). */
   async #upload(chunk: NewChunk, call: Call): Promise<PlacedChunk | undefined> {
     const began = await this.#index.now(call)
     const { codec, bytes } = await encodeChunk(chunk.raw())
     const key = freshKey(chunk.id, codec)
-    await this.#blobs.write(key, bytes, { ...call, ...(codec === 'raw' ? { sha256: chunk.id.slice('sha256:'.length) } : {}) })
-    const now = await this.#index.now(call)
-    // An old upload may be under collection already: it has no row yet.
-    if (now.getTime() - began.getTime() > GRACE / 2) return undefined
-    const pinned_until = new Date(now.getTime() + PIN)
+    await this.#blobs.write(key, bytes, {
+      ...call,
+      ...(codec === 'raw' ? { sha256: chunk.id.slice('sha256:'.length) } : {}),
+    })
+    return this.#enter(chunk.id, key, bytes.byteLength, began, call)
+  }
+
+  /** Stores bytes that are never shared (a manifest) under their own key, with a row like any chunk's. */
+  async storeOwn(key: string, bytes: Uint8Array, placement: Placement, call: Call): Promise<boolean> {
+    const began = await this.#index.now(call)
+    await this.#blobs.write(key, bytes, call)
+    const place = await this.#enter(key, key, bytes.byteLength, began, call)
+    if (place !== undefined) placement.fresh.add(key)
+    return place !== undefined
+  }
+
+  async #enter(id: string, key: string, stored: number, began: Date, call: Call): Promise<PlacedChunk | undefined> {
+    const fields = { key, stored, state: 'fresh', at: began, pinned_until: new Date(began.getTime() + PIN) } as const
     try {
-      await this.#index.insert(ROWS, [{ _id: chunk.id, key, stored: bytes.byteLength, state: 'live', ver: 0, pinned_until }], call)
-      return { key, stored: bytes.byteLength }
+      await this.#index.insert(ROWS, [{ _id: id, ver: 0, ...fields }], call)
+      return { key, stored }
     } catch (error) {
       if (!isHubError(error, 'EXISTS')) throw error
     }
-    // The row exists. One that is being deleted may take our key; a live or condemned one is pinned by the next round, and our blob is collected.
+    // The row exists. A fresh one that is too old to be confirmed, or one being deleted, takes our key; any other is used by the next round,
+    // and our blob is collected.
+    const abandoned: Predicate = {
+      op: 'or',
+      of: [
+        { op: 'eq', path: ['state'], value: 'deleting' },
+        {
+          op: 'and',
+          of: [
+            { op: 'eq', path: ['state'], value: 'fresh' },
+            { op: 'lt', path: ['at'], value: new Date(began.getTime() - GRACE / 2) },
+          ],
+        },
+      ],
+    }
     const taken = await this.#index.takeOne(
       ROWS,
-      { op: 'and', of: [{ op: 'eq', path: ['_id'], value: chunk.id }, { op: 'eq', path: ['state'], value: 'deleting' }] },
-      { set: { key, stored: bytes.byteLength, state: 'live', pinned_until }, inc: { ver: 1 } },
+      { op: 'and', of: [{ op: 'eq', path: ['_id'], value: id }, abandoned] },
+      { set: fields, inc: { ver: 1 } },
       call,
     )
-    return taken === null ? undefined : { key, stored: bytes.byteLength }
+    return taken === null ? undefined : { key, stored }
   }
 
   /** S6: whether every row is live with the key the manifest names. */
   async verify(keys: ReadonlyMap<string, string>, call: Call): Promise<boolean> {
     const ids = [...keys.keys()]
     let good = 0
-    for (let i = 0; i < ids.length; i += 500) {
-      for await (const doc of this.#index.find(ROWS, { op: 'in', path: ['_id'], values: ids.slice(i, i + 500) }, call)) {
-        const row = rowOf(doc)
+    for (let i = 0; i < ids.length; i += BATCH) {
+      for (const row of await this.#rows({ op: 'in', path: ['_id'], values: ids.slice(i, i + BATCH) }, call)) {
         if (row.state === 'live' && row.key === keys.get(row._id)) good++
       }
     }
     return good === ids.length
   }
+
+  async #rows(where: Predicate, call: Call): Promise<ChunkRow[]> {
+    const rows: ChunkRow[] = []
+    for await (const doc of this.#index.find(ROWS, where, call)) rows.push(rowOf(doc))
+    return rows
+  }
+}
+
+/** The row's id of a chunk's key; a manifest's key is its own id. */
+function idOfKey(key: string): string {
+  return key.startsWith('c/') ? `sha256:${key.slice(5, key.indexOf('-'))}` : key
 }
 
 export function rowOf(doc: Doc): ChunkRow {

@@ -1,6 +1,14 @@
-import { type BlobStore, type Call, type Doc, HubError, type IndexStore, type Predicate, type Progress } from '@tensorhub/core'
+import {
+  type BlobStore,
+  type Call,
+  type Doc,
+  HubError,
+  type IndexStore,
+  type Predicate,
+  type Progress,
+} from '@tensorhub/core'
 import { type ChunkRow, GRACE, ROWS, rowOf } from './chunk-rows.ts'
-import { isRef, type Manifest } from './manifest.ts'
+import { checkManifest, isRef } from './manifest.ts'
 import type { ManifestLoader } from './manifest-loader.ts'
 
 const HOUR = 60 * 60 * 1000
@@ -31,17 +39,30 @@ export interface GcReport {
  * One pass of collection (tasks.md §8.3), safe beside writers and other collectors, without locks. Time is compared with the pass's very
  * start, never with the moment of a decision: variants that do otherwise lose data (simulated).
  */
-export async function collect(index: IndexStore, blobs: BlobStore, manifests: ManifestLoader, o: GcOptions): Promise<GcReport> {
+export async function collect(
+  index: IndexStore,
+  blobs: BlobStore,
+  manifests: ManifestLoader,
+  o: GcOptions,
+): Promise<GcReport> {
   const call: Call = o.signal ? { signal: o.signal } : {}
   const grace = o.grace ?? GRACE
-  if (!Number.isFinite(grace) || grace < 0) throw new HubError('INVALID', 'grace is a number of milliseconds.', { at: { scheme: 'content', op: 'gc' }, path: 'grace' })
+  if (!Number.isFinite(grace) || grace < 0)
+    throw new HubError('INVALID', 'grace is a number of milliseconds.', {
+      at: { scheme: 'content', op: 'gc' },
+      path: 'grace',
+    })
   if (grace < HOUR && o.allowShortGrace !== true) {
-    throw new HubError('INVALID', 'A grace below 1 h can delete what a slow save is still writing; say allowShortGrace: true if nothing writes now.', { at: { scheme: 'content', op: 'gc' }, path: 'grace' })
+    throw new HubError(
+      'INVALID',
+      'A grace below 1 h can delete what a slow save is still writing; say allowShortGrace: true if nothing writes now.',
+      { at: { scheme: 'content', op: 'gc' }, path: 'grace' },
+    )
   }
   const t0 = await index.now(call)
   const rows: ChunkRow[] = []
   for await (const doc of index.find(ROWS, { op: 'everything' }, call)) rows.push(rowOf(doc))
-  const { keys, refs } = await mark(index, manifests, o.collections, call)
+  const keys = await mark(index, manifests, o.collections, call)
 
   let condemned = 0
   let freed = 0
@@ -59,6 +80,14 @@ export async function collect(index: IndexStore, blobs: BlobStore, manifests: Ma
     freed++
     bytes += row.stored
   }
+  /** Changes the row only as it was read. */
+  const take = async (row: ChunkRow, set: Record<string, string | Date>) =>
+    (await index.takeOne(
+      ROWS,
+      allOf({ _id: row._id, state: row.state, ver: row.ver }),
+      { set, inc: { ver: 1 } },
+      call,
+    )) !== null
   for (const row of rows) {
     if (keys.has(row.key)) continue
     if (row.state === 'live') {
@@ -67,17 +96,22 @@ export async function collect(index: IndexStore, blobs: BlobStore, manifests: Ma
         wait(due)
         continue
       }
-      const taken = o.dryRun === true || (await index.takeOne(ROWS, allOf({ _id: row._id, state: 'live', ver: row.ver }), { set: { state: 'condemned', at: t0 }, inc: { ver: 1 } }, call)) !== null
+      const taken = o.dryRun === true || (await take(row, { state: 'condemned', at: await index.now(call) }))
       if (taken) {
         condemned++
         wait(t0.getTime() + second)
       }
+    } else if (row.state === 'fresh') {
+      // No acknowledged document names a row that was never confirmed: it goes in one step, once its writer must have given up.
+      if (row.pinned_until.getTime() - (GRACE - Math.min(grace, GRACE)) >= t0.getTime())
+        wait(row.pinned_until.getTime() - (GRACE - Math.min(grace, GRACE)))
+      else if (o.dryRun === true || (await take(row, { state: 'deleting' }))) await remove(row)
     } else if (row.state === 'condemned') {
       const since = row.at?.getTime() ?? 0
       if (t0.getTime() - since < second) {
         condemned++
         wait(since + second)
-      } else if (o.dryRun === true || (await index.takeOne(ROWS, allOf({ _id: row._id, state: 'condemned', ver: row.ver }), { set: { state: 'deleting' }, inc: { ver: 1 } }, call)) !== null) {
+      } else if (o.dryRun === true || (await take(row, { state: 'deleting' }))) {
         await remove(row)
       }
     } else {
@@ -90,12 +124,13 @@ export async function collect(index: IndexStore, blobs: BlobStore, manifests: Ma
   const t1 = await index.now(call)
   const old: { key: string; size: number }[] = []
   for (const prefix of ['c/', 'm/']) {
-    for await (const blob of blobs.list(prefix, call)) if (blob.modified.getTime() < t1.getTime() - grace) old.push(blob)
+    for await (const blob of blobs.list(prefix, call))
+      if (blob.modified.getTime() < t1.getTime() - grace) old.push(blob)
   }
   if (old.length > 0) {
-    const named = new Set<string>(refs)
+    // Documents' keys are spared too, though each has a row: a row that was lost must not take the bytes with it.
+    const named = new Set<string>(keys)
     for await (const doc of index.find(ROWS, { op: 'everything' }, call)) named.add(rowOf(doc).key)
-    if (old.some((blob) => blob.key.startsWith('m/') && !named.has(blob.key))) for (const ref of (await mark(index, manifests, o.collections, call)).refs) named.add(ref)
     for (const blob of old) {
       if (named.has(blob.key)) continue
       if (o.dryRun !== true) await blobs.delete([blob.key], call)
@@ -107,19 +142,27 @@ export async function collect(index: IndexStore, blobs: BlobStore, manifests: Ma
   return { condemned, freed: freed + swept.count, bytes: bytes + swept.bytes, nextAt }
 }
 
-/** Every key that some document's manifest names, and the manifests that are blobs. */
-async function mark(index: IndexStore, manifests: ManifestLoader, collections: readonly string[], call: Call): Promise<{ keys: Set<string>; refs: Set<string> }> {
+/** Every key that some document names: its chunks, and its manifest where that is a blob. */
+async function mark(
+  index: IndexStore,
+  manifests: ManifestLoader,
+  collections: readonly string[],
+  call: Call,
+): Promise<Set<string>> {
   const keys = new Set<string>()
-  const refs = new Set<string>()
   for (const coll of collections) {
-    for await (const doc of index.find(coll, { op: 'exists', path: ['content'], value: true }, { ...call, fields: [['content']] })) {
-      const content = doc['content'] as unknown as Manifest
-      if (isRef(content)) refs.add(content.manifest.key)
+    for await (const doc of index.find(
+      coll,
+      { op: 'exists', path: ['content'], value: true },
+      { ...call, fields: [['content']] },
+    )) {
+      const content = checkManifest(doc['content'], `${coll}/${doc._id}`)
+      if (isRef(content)) keys.add(content.manifest.key)
       const manifest = await fullOrGone(index, manifests, coll, doc, call)
       for (const chunk of manifest?.chunks ?? []) keys.add(chunk.key)
     }
   }
-  return { keys, refs }
+  return keys
 }
 
 /** A document may be deleted, and its manifest's blob collected, between being listed and being read; then it names nothing. */
@@ -127,7 +170,10 @@ async function fullOrGone(index: IndexStore, manifests: ManifestLoader, coll: st
   try {
     return await manifests.full(doc['content'], `${coll}/${doc._id}`, call)
   } catch (error) {
-    if ((await index.top(coll, { op: 'eq', path: ['_id'], value: doc._id }, { ...call, fields: [['_id']] })) === undefined) return undefined
+    if (
+      (await index.top(coll, { op: 'eq', path: ['_id'], value: doc._id }, { ...call, fields: [['_id']] })) === undefined
+    )
+      return undefined
     throw error
   }
 }

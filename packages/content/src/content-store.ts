@@ -29,7 +29,7 @@ export class ContentStore {
     this.#blobs = o.blobs
     this.#manifests = new ManifestLoader(o.blobs)
     this.#reader = new ChunkReader(o.blobs, pool)
-    this.#writer = new ContentWriter(o.index, o.blobs, new ChunkRows(o.index, o.blobs), pool)
+    this.#writer = new ContentWriter(o.index, new ChunkRows(o.index, o.blobs), pool)
   }
 
   /** Saves a value and its document. @throws INVALID (unsupported value), STORAGE_FULL, ABORTED, CONFLICT (retryable). */
@@ -71,7 +71,10 @@ export class ContentStore {
     const manifest = await this.#manifests.full(content, 'the record', o)
     if (isFile(manifest)) return this.#reader.stream(manifest, o)
     const value = await this.#reader.value(manifest, o)
-    if (!(value instanceof Uint8Array)) throw new HubError('INVALID', 'The value is no array of bytes and cannot be streamed; load it.', { at: { scheme: 'content', op: 'stream' } })
+    if (!(value instanceof Uint8Array))
+      throw new HubError('INVALID', 'The value is no array of bytes and cannot be streamed; load it.', {
+        at: { scheme: 'content', op: 'stream' },
+      })
     return ReadableStream.from([value]) as ReadableStream<Uint8Array>
   }
 
@@ -79,25 +82,45 @@ export class ContentStore {
    * Rows `start` to `end` (exclusive) along the first axis of every tensor in the value, in the value's own structure; or of one tensor, by its name
    * (`t/0`) or number. Reads only the chunks the rows lie in.
    */
-  async rows(content: Manifest, o: Call & { readonly start: number; readonly end: number; readonly tensor?: string | number }): Promise<unknown> {
+  async rows(
+    content: Manifest,
+    o: Call & { readonly start: number; readonly end: number; readonly tensor?: string | number },
+  ): Promise<unknown> {
     const whole = (n: number) => Number.isSafeInteger(n) && n >= 0
-    if (!whole(o.start) || !whole(o.end) || o.end < o.start) throw new HubError('INVALID', 'rows needs whole numbers start ≤ end.', { at: { scheme: 'content', op: 'rows' }, path: 'start' })
+    if (!whole(o.start) || !whole(o.end) || o.end < o.start)
+      throw new HubError('INVALID', 'rows needs whole numbers start ≤ end.', {
+        at: { scheme: 'content', op: 'rows' },
+        path: 'start',
+      })
     const manifest = await this.#manifests.full(content, 'the record', o)
-    if (manifest.inline !== undefined) return rowsInMemory(decodeSafetensors(new Uint8Array(Buffer.from(manifest.inline, 'base64'))), o)
+    if (manifest.inline !== undefined)
+      return rowsInMemory(decodeSafetensors(new Uint8Array(Buffer.from(manifest.inline, 'base64'))), o)
     const call: Call = o.signal ? { signal: o.signal } : {}
     const read = async (tensor: ManifestTensor) => {
-      if (tensor.shape.length === 0) throw new HubError('INVALID', `The tensor '${tensor.name}' is a scalar and has no rows.`, { at: { scheme: 'content', op: 'rows' } })
+      if (tensor.shape.length === 0)
+        throw new HubError('INVALID', `The tensor '${tensor.name}' is a scalar and has no rows.`, {
+          at: { scheme: 'content', op: 'rows' },
+        })
       return this.#reader.rows(manifest, tensor, o.start, o.end, call)
     }
     const named = manifest.tensors.filter((t) => t.name !== '$tree')
     if (o.tensor !== undefined) {
       const tensor = typeof o.tensor === 'number' ? named[o.tensor] : named.find((t) => t.name === o.tensor)
-      if (tensor === undefined) throw new HubError('NOT_FOUND', `The value has no tensor '${o.tensor}'; it has ${named.map((t) => t.name).join(', ')}.`, { at: { scheme: 'content', op: 'rows' } })
+      if (tensor === undefined)
+        throw new HubError(
+          'NOT_FOUND',
+          `The value has no tensor '${o.tensor}'; it has ${named.map((t) => t.name).join(', ')}.`,
+          { at: { scheme: 'content', op: 'rows' } },
+        )
       const found = await read(tensor)
       return decodeValue('{"$t":"x","as":"tensor"}', () => found)
     }
     const tree = manifest.tree
-    if (tree === undefined) throw new HubError('INVALID', 'The structure of this value is too large for rows without a tensor; name one.', { at: { scheme: 'content', op: 'rows' }, path: 'tensor' })
+    if (tree === undefined)
+      throw new HubError('INVALID', 'The structure of this value is too large for rows without a tensor; name one.', {
+        at: { scheme: 'content', op: 'rows' },
+        path: 'tensor',
+      })
     const parts = new Map<string, Awaited<ReturnType<typeof read>>>()
     for (const tensor of named) parts.set(tensor.name, await read(tensor))
     return decodeValue(tree, (name) => parts.get(name) as Awaited<ReturnType<typeof read>>)
@@ -114,7 +137,10 @@ export class ContentStore {
   }
 
   /** How many blobs and stored bytes become free when these documents (with their `content`) are deleted: those no other document names. */
-  async receipt(docs: readonly Doc[], o: Call & { readonly collections: readonly string[] }): Promise<{ blobs: number; bytes: number }> {
+  async receipt(
+    docs: readonly Doc[],
+    o: Call & { readonly collections: readonly string[] },
+  ): Promise<{ blobs: number; bytes: number }> {
     const own = new Set(docs.map((doc) => doc._id))
     const free = new Map<string, number>()
     for (const doc of docs) {
@@ -122,7 +148,11 @@ export class ContentStore {
       for (const chunk of manifest.chunks) free.set(chunk.key, chunk.stored)
     }
     for (const coll of free.size === 0 ? [] : o.collections) {
-      for await (const doc of this.#index.find(coll, { op: 'exists', path: ['content'], value: true }, { ...(o.signal ? { signal: o.signal } : {}), fields: [['content']] })) {
+      for await (const doc of this.#index.find(
+        coll,
+        { op: 'exists', path: ['content'], value: true },
+        { ...(o.signal ? { signal: o.signal } : {}), fields: [['content']] },
+      )) {
         if (own.has(doc._id)) continue
         const manifest = await this.#manifests.full(doc['content'], doc._id, o)
         for (const chunk of manifest.chunks) free.delete(chunk.key)
@@ -134,12 +164,21 @@ export class ContentStore {
 }
 
 function isFile(manifest: FullManifest): boolean {
-  return manifest.tree === undefined && manifest.inline === undefined && !manifest.tensors.some((t) => t.name === '$tree')
+  return (
+    manifest.tree === undefined && manifest.inline === undefined && !manifest.tensors.some((t) => t.name === '$tree')
+  )
 }
 
 /** Rows of a value that is small enough to be at hand. */
-function rowsInMemory(value: unknown, o: { readonly start: number; readonly end: number; readonly tensor?: string | number }): unknown {
-  if (o.tensor !== undefined) throw new HubError('INVALID', 'A value this small has no tensors by name; take its rows without one.', { at: { scheme: 'content', op: 'rows' }, path: 'tensor' })
+function rowsInMemory(
+  value: unknown,
+  o: { readonly start: number; readonly end: number; readonly tensor?: string | number },
+): unknown {
+  if (o.tensor !== undefined)
+    throw new HubError('INVALID', 'A value this small has no tensors by name; take its rows without one.', {
+      at: { scheme: 'content', op: 'rows' },
+      path: 'tensor',
+    })
   const slice = (part: unknown): unknown => {
     if (ArrayBuffer.isView(part) && !(part instanceof DataView)) return (part as Uint8Array).slice(o.start, o.end)
     if (Array.isArray(part)) return part.map(slice)

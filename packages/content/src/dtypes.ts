@@ -88,10 +88,16 @@ export function arrayKind(value: unknown): { readonly name: ArrayName; readonly 
 
 /** A view of bytes as a typed array; copies only when the bytes are not aligned for it. */
 export function viewAs(name: string, bytes: Uint8Array): TypedArray {
-  if (!Object.hasOwn(ARRAYS, name)) throw new HubError('INTEGRITY', `The stored array type '${name}' is unknown.`, { at: { scheme: 'content', op: 'decode' } })
+  if (!Object.hasOwn(ARRAYS, name))
+    throw new HubError('INTEGRITY', `The stored array type '${name}' is unknown.`, {
+      at: { scheme: 'content', op: 'decode' },
+    })
   const constructor = ARRAYS[name as ArrayName][1]
   const size = constructor.BYTES_PER_ELEMENT
-  if (bytes.byteLength % size !== 0) throw new HubError('INTEGRITY', `${bytes.byteLength} bytes are no whole ${name}.`, { at: { scheme: 'content', op: 'decode' } })
+  if (bytes.byteLength % size !== 0)
+    throw new HubError('INTEGRITY', `${bytes.byteLength} bytes are no whole ${name}.`, {
+      at: { scheme: 'content', op: 'decode' },
+    })
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice()
   return new constructor(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size)
 }
@@ -100,5 +106,7 @@ export function viewAs(name: string, bytes: Uint8Array): TypedArray {
 export function arrayOfDtype(dtype: Dtype): ArrayName {
   if (dtype === 'bool' || dtype === 'float8_e4m3' || dtype === 'float8_e5m2') return 'Uint8Array'
   if (dtype === 'float16' || dtype === 'bfloat16') return 'Uint16Array'
-  return (Object.keys(ARRAYS) as ArrayName[]).find((name) => ARRAYS[name][0] === dtype && name !== 'Uint8ClampedArray') as ArrayName
+  return (Object.keys(ARRAYS) as ArrayName[]).find(
+    (name) => ARRAYS[name][0] === dtype && name !== 'Uint8ClampedArray',
+  ) as ArrayName
 }

@@ -23,7 +23,10 @@ export class ManifestLoader {
       if (!isHubError(error, 'NOT_FOUND') && !isHubError(error, 'RANGE')) throw error
       throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is missing or cut off.`, { at, cause: error })
     }
-    if (bytes.byteLength !== size || hashHere(bytes) !== id) throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is damaged: it does not hash to ${id}.`, { at })
+    if (bytes.byteLength !== size || hashHere(bytes) !== id)
+      throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is damaged: it does not hash to ${id}.`, {
+        at,
+      })
     const full = checkManifest(JSON.parse(new TextDecoder().decode(bytes)), target)
     if (isRef(full)) throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} refers to another.`, { at })
     return full

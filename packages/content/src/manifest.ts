@@ -51,9 +51,6 @@ export interface ManifestRef {
 /** The `content` field of a document. */
 export type Manifest = FullManifest | ManifestRef
 
-/** A manifest's JSON beyond this many bytes goes to a blob of its own. */
-export const MANIFEST_INLINE = 256 * 1024
-
 export function isRef(manifest: Manifest): manifest is ManifestRef {
   return 'manifest' in manifest
 }
@@ -64,23 +61,39 @@ export function checkManifest(value: unknown, target: string): Manifest {
   const fail = (what: string) => new HubError('INTEGRITY', `The content of ${target} is damaged: ${what}.`, { at })
   if (typeof value !== 'object' || value === null) throw fail('it is no object')
   const m = value as Partial<FullManifest & ManifestRef>
-  if (typeof m.v === 'number' && m.v > 1) throw new HubError('UNSUPPORTED', `The content of ${target} has format version ${m.v}; upgrade tensorhub to read it.`, { at })
-  if (m.v !== 1 || typeof m.format !== 'string' || !isSize(m.bytes) || !isSize(m.stored)) throw fail('its fields are not those of a manifest')
+  if (typeof m.v === 'number' && m.v > 1)
+    throw new HubError(
+      'UNSUPPORTED',
+      `The content of ${target} has format version ${m.v}; upgrade tensorhub to read it.`,
+      { at },
+    )
+  if (m.v !== 1 || typeof m.format !== 'string' || !isSize(m.bytes) || !isSize(m.stored))
+    throw fail('its fields are not those of a manifest')
   if (m.manifest !== undefined) {
-    if (typeof m.manifest.key !== 'string' || !isId(m.manifest.id) || !isSize(m.manifest.size)) throw fail('its reference is malformed')
+    if (typeof m.manifest.key !== 'string' || !isId(m.manifest.id) || !isSize(m.manifest.size))
+      throw fail('its reference is malformed')
     return m as ManifestRef
   }
   if (!Array.isArray(m.tensors) || !Array.isArray(m.chunks)) throw fail('it has no tensors or chunks')
   for (const chunk of m.chunks) {
-    if (typeof chunk?.key !== 'string' || !isId(chunk.id) || !isSize(chunk.size) || !isSize(chunk.stored)) throw fail('a chunk is malformed')
+    if (typeof chunk?.key !== 'string' || !isId(chunk.id) || !isSize(chunk.size) || !isSize(chunk.stored))
+      throw fail('a chunk is malformed')
   }
   for (const tensor of m.tensors) {
     const t = tensor as Partial<ManifestTensor>
-    if (typeof t.name !== 'string' || !isDtype(t.dtype) || !Array.isArray(t.shape) || !t.shape.every(isSize) || !Array.isArray(t.at)) throw fail('a tensor is malformed')
+    if (
+      typeof t.name !== 'string' ||
+      !isDtype(t.dtype) ||
+      !Array.isArray(t.shape) ||
+      !t.shape.every(isSize) ||
+      !Array.isArray(t.at)
+    )
+      throw fail('a tensor is malformed')
     for (const extent of t.at) {
       const [chunk, offset, length] = extent as Extent
       const size = m.chunks[chunk]?.size
-      if (!isSize(offset) || !isSize(length) || size === undefined || offset + length > size) throw fail(`tensor '${t.name}' reaches beyond its chunk`)
+      if (!isSize(offset) || !isSize(length) || size === undefined || offset + length > size)
+        throw fail(`tensor '${t.name}' reaches beyond its chunk`)
     }
   }
   return m as FullManifest

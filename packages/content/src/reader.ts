@@ -37,13 +37,20 @@ export class ChunkReader {
     return decodeValue(tree === undefined ? (manifest.tree ?? 'null') : new TextDecoder().decode(tree), (name) => {
       const entry = manifest.tensors.find((t) => t.name === name)
       const bytes = tensors.get(name)
-      if (entry === undefined || bytes === undefined) throw new HubError('INTEGRITY', `The content names the tensor '${name}', which it does not hold.`, { at: { scheme: 'content', op: 'load' } })
+      if (entry === undefined || bytes === undefined)
+        throw new HubError('INTEGRITY', `The content names the tensor '${name}', which it does not hold.`, {
+          at: { scheme: 'content', op: 'load' },
+        })
       return { dtype: entry.dtype, shape: entry.shape, bytes }
     })
   }
 
   /** The bytes of some tensors: each chunk is read once, straight into place where it is one tensor's slice. */
-  async #tensors(manifest: FullManifest, wanted: readonly ManifestTensor[], o: LoadOptions): Promise<Map<string, Uint8Array>> {
+  async #tensors(
+    manifest: FullManifest,
+    wanted: readonly ManifestTensor[],
+    o: LoadOptions,
+  ): Promise<Map<string, Uint8Array>> {
     const out = new Map<string, Uint8Array>()
     const users = new Map<number, { readonly into: Uint8Array; readonly offset: number }[]>()
     for (const tensor of wanted) {
@@ -68,7 +75,8 @@ export class ChunkReader {
         // A chunk that is exactly one slice is read where it belongs, without a copy.
         const direct = places.length === 1 && first.into.byteLength === chunk.size ? first.into : undefined
         const raw = await this.#limiter.run(chunk.size, () => this.chunk(chunk, call, total, direct))
-        for (const { into, offset } of places) if (raw !== into) into.set(raw.subarray(offset, offset + into.byteLength))
+        for (const { into, offset } of places)
+          if (raw !== into) into.set(raw.subarray(offset, offset + into.byteLength))
         done += chunk.size
         o.onProgress?.({ phase: 'load', bytes: done, total })
       }),
@@ -91,17 +99,29 @@ export class ChunkReader {
       }
     } catch (error) {
       if (isHubError(error, 'RANGE')) throw damaged(chunk, 'it is shorter than it was', error)
-      if (isHubError(error, 'NOT_FOUND')) throw new HubError('INTEGRITY', `The chunk '${chunk.key}' is missing from the blob store.`, { at, reason: 'CHUNK_MISSING', cause: error })
+      if (isHubError(error, 'NOT_FOUND'))
+        throw new HubError('INTEGRITY', `The chunk '${chunk.key}' is missing from the blob store.`, {
+          at,
+          reason: 'CHUNK_MISSING',
+          cause: error,
+        })
       throw error
     }
-    if (raw.byteLength !== chunk.size) throw damaged(chunk, `it decodes to ${raw.byteLength} bytes instead of ${chunk.size}`)
+    if (raw.byteLength !== chunk.size)
+      throw damaged(chunk, `it decodes to ${raw.byteLength} bytes instead of ${chunk.size}`)
     const id = total >= THREADS_FROM ? await this.#pool.hash(raw) : hashHere(raw)
     if (id !== chunk.id) throw damaged(chunk, `its bytes hash to ${id}`)
     return raw
   }
 
   /** Rows `start` to `end` of one tensor, reading only the chunks they lie in. */
-  async rows(manifest: FullManifest, tensor: ManifestTensor, start: number, end: number, call: Call): Promise<{ readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array }> {
+  async rows(
+    manifest: FullManifest,
+    tensor: ManifestTensor,
+    start: number,
+    end: number,
+    call: Call,
+  ): Promise<{ readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array }> {
     const rows = tensor.shape[0] as number
     const from = Math.min(start, rows)
     const to = Math.min(end, rows)
@@ -193,7 +213,11 @@ export async function all(jobs: readonly ((call: Call) => Promise<void>)[], o: C
 function checkSize(tensor: ManifestTensor, size: number): void {
   const elements = tensor.shape.reduce((product, n) => product * n, 1)
   if (elements * bytesOf(tensor.dtype) !== size) {
-    throw new HubError('INTEGRITY', `The tensor '${tensor.name}' has ${size} bytes, which does not fit ${tensor.dtype} [${tensor.shape.join(', ')}].`, { at: { scheme: 'content', op: 'load' } })
+    throw new HubError(
+      'INTEGRITY',
+      `The tensor '${tensor.name}' has ${size} bytes, which does not fit ${tensor.dtype} [${tensor.shape.join(', ')}].`,
+      { at: { scheme: 'content', op: 'load' } },
+    )
   }
 }
 

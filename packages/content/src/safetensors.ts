@@ -19,9 +19,7 @@ export function decodeSafetensors(file: Uint8Array): unknown {
   const { tensors, metadata } = parseSafetensors(file)
   const tree = metadata[TREE]
   if (tree === undefined) {
-    return Object.fromEntries(
-      [...tensors].map(([name, t]) => [name, decodeValue('{"$t":"x","as":"tensor"}', () => t)]),
-    )
+    return Object.fromEntries([...tensors].map(([name, t]) => [name, decodeValue('{"$t":"x","as":"tensor"}', () => t)]))
   }
   return decodeValue(tree, (name) => {
     const found = tensors.get(name)
@@ -37,13 +35,22 @@ export function packSafetensors({ tree, tensors }: EncodedValue): Uint8Array {
   const placed: { readonly tensor: EncodedTensor; readonly at: number }[] = []
   // Wide elements first, so that each begins at a multiple of its size without holes (holes are refused by the reference reader).
   for (const tensor of [...tensors].sort((a, b) => bytesOf(b.dtype) - bytesOf(a.dtype))) {
-    header[tensor.name] = { dtype: safetensorsName(tensor.dtype), shape: tensor.shape, data_offsets: [offset, offset + tensor.bytes.byteLength] }
+    header[tensor.name] = {
+      dtype: safetensorsName(tensor.dtype),
+      shape: tensor.shape,
+      data_offsets: [offset, offset + tensor.bytes.byteLength],
+    }
     placed.push({ tensor, at: offset })
     offset += tensor.bytes.byteLength
   }
   const json = new TextEncoder().encode(JSON.stringify(header))
   const headerSize = Math.ceil((json.byteLength + 8) / ALIGN) * ALIGN - 8
-  if (headerSize > MAX_HEADER) throw new HubError('INVALID', `The value's structure takes ${headerSize} bytes; a safetensors header has at most ${MAX_HEADER}.`, { at: { scheme: 'content', op: 'encode' } })
+  if (headerSize > MAX_HEADER)
+    throw new HubError(
+      'INVALID',
+      `The value's structure takes ${headerSize} bytes; a safetensors header has at most ${MAX_HEADER}.`,
+      { at: { scheme: 'content', op: 'encode' } },
+    )
   const file = new Uint8Array(8 + headerSize + offset)
   new DataView(file.buffer).setBigUint64(0, BigInt(headerSize), true)
   file.set(json, 8)
@@ -59,7 +66,10 @@ export function packSafetensors({ tree, tensors }: EncodedValue): Uint8Array {
  *   reaches beyond the file.
  */
 export function parseSafetensors(file: Uint8Array): {
-  readonly tensors: ReadonlyMap<string, { readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array }>
+  readonly tensors: ReadonlyMap<
+    string,
+    { readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array }
+  >
   readonly metadata: Readonly<Record<string, string>>
 } {
   if (file.byteLength < 8) throw hostile('is shorter than its header length')
@@ -70,7 +80,10 @@ export function parseSafetensors(file: Uint8Array): {
   const header = parseHeader(file.subarray(8, 8 + headerSize))
   const size = file.byteLength - 8 - headerSize
   const metadata: Record<string, string> = Object.create(null) as Record<string, string>
-  const tensors = new Map<string, { readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array }>()
+  const tensors = new Map<
+    string,
+    { readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array }
+  >()
   const ranges: [number, number][] = []
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') {
@@ -106,18 +119,24 @@ function parseHeader(bytes: Uint8Array): Record<string, unknown> {
   return parsed
 }
 
-function checkEntry(name: string, entry: unknown, size: number): { dtype: Dtype; shape: readonly number[]; begin: number; end: number } {
+function checkEntry(
+  name: string,
+  entry: unknown,
+  size: number,
+): { dtype: Dtype; shape: readonly number[]; begin: number; end: number } {
   if (!isRecord(entry)) throw hostile(`has a bad entry '${name}'`)
   const dtype = dtypeOfSafetensors(entry['dtype'])
   if (dtype === undefined) throw hostile(`has tensor '${name}' of the unknown dtype '${String(entry['dtype'])}'`)
   const { shape, data_offsets: offsets } = entry
   const whole = (n: unknown): n is number => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0
   if (!Array.isArray(shape) || !shape.every(whole)) throw hostile(`has tensor '${name}' with a bad shape`)
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(whole)) throw hostile(`has tensor '${name}' with bad offsets`)
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(whole))
+    throw hostile(`has tensor '${name}' with bad offsets`)
   const [begin, end] = offsets as [number, number]
   if (begin > end || end > size) throw hostile(`has tensor '${name}' beyond the file`)
   const elements = (shape as number[]).reduce((product, n) => product * n, 1)
-  if (!Number.isSafeInteger(elements) || elements * bytesOf(dtype) !== end - begin) throw hostile(`has tensor '${name}' whose size does not fit its shape`)
+  if (!Number.isSafeInteger(elements) || elements * bytesOf(dtype) !== end - begin)
+    throw hostile(`has tensor '${name}' whose size does not fit its shape`)
   return { dtype, shape: shape as number[], begin, end }
 }
 
@@ -126,5 +145,8 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function hostile(what: string, cause?: unknown): HubError {
-  return new HubError('INTEGRITY', `The safetensors data ${what}.`, { at: { scheme: 'content', op: 'decode' }, ...(cause === undefined ? {} : { cause }) })
+  return new HubError('INTEGRITY', `The safetensors data ${what}.`, {
+    at: { scheme: 'content', op: 'decode' },
+    ...(cause === undefined ? {} : { cause }),
+  })
 }

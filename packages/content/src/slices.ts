@@ -5,8 +5,6 @@ import type { EncodedTensor } from './value-codec.ts'
 const MIB = 1024 * 1024
 /** A slice of a large tensor; weights never shift, so fixed places deduplicate (design §5). */
 export const SLICE = 16 * MIB
-/** Tensors below this share chunks. */
-const SMALL = 64 * 1024
 /** Tensors of so many rows are datasets: their slices are about a hundredth of them, so that a change of 1 % of the rows stores about 1 %. */
 const ROWS_FROM = 4096
 const ROW_SLICE_LEAST = MIB / 2
@@ -18,14 +16,17 @@ export interface Slice {
 }
 
 /** Cuts tensors into chunks: rows stay whole inside a slice wherever a row fits, and small tensors are put together, aligned to 8. */
-export function cut(tensors: readonly EncodedTensor[]): { readonly slices: readonly Slice[]; readonly tensors: readonly ManifestTensor[] } {
+export function cut(
+  tensors: readonly EncodedTensor[],
+  small: number,
+): { readonly slices: readonly Slice[]; readonly tensors: readonly ManifestTensor[] } {
   const slices: { parts: Uint8Array[]; size: number }[] = []
   const out: ManifestTensor[] = []
   let smalls: { parts: Uint8Array[]; size: number } | undefined
   let smallsAt = 0
   for (const { name, dtype, shape, bytes } of tensors) {
     const at: Extent[] = []
-    if (bytes.byteLength >= SMALL) {
+    if (bytes.byteLength >= small) {
       const step = sliceBytes(bytes.byteLength, shape, bytesOf(dtype))
       for (let offset = 0; offset < bytes.byteLength; offset += step) {
         const part = bytes.subarray(offset, Math.min(offset + step, bytes.byteLength))

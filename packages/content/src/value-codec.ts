@@ -1,5 +1,14 @@
 import { HubError } from '@tensorhub/core'
-import { arrayKind, arrayOfDtype, bytesOf, type Dtype, isDtype, type Tensor, type TypedArray, viewAs } from './dtypes.ts'
+import {
+  arrayKind,
+  arrayOfDtype,
+  bytesOf,
+  type Dtype,
+  isDtype,
+  type Tensor,
+  type TypedArray,
+  viewAs,
+} from './dtypes.ts'
 
 /** A tensor's bytes on their way to storage: a view of the caller's memory. */
 export interface EncodedTensor {
@@ -36,7 +45,16 @@ export function encodeValue(value: unknown): EncodedValue {
 
 class Encoder {
   readonly tensors: EncodedTensor[] = []
-  readonly #seen = new Map<ArrayBufferLike, { readonly offset: number; readonly length: number; readonly dtype: Dtype; readonly shape: string; readonly name: string }[]>()
+  readonly #seen = new Map<
+    ArrayBufferLike,
+    {
+      readonly offset: number
+      readonly length: number
+      readonly dtype: Dtype
+      readonly shape: string
+      readonly name: string
+    }[]
+  >()
   readonly #open = new Set<object>()
 
   encode(value: unknown, path: string, depth: number): Json {
@@ -44,13 +62,16 @@ class Encoder {
       case 'boolean':
         return value
       case 'number':
-        return Number.isFinite(value) && !Object.is(value, -0) ? value : { $number: Object.is(value, -0) ? '-0' : String(value) }
+        return Number.isFinite(value) && !Object.is(value, -0)
+          ? value
+          : { $number: Object.is(value, -0) ? '-0' : String(value) }
       case 'bigint':
         return { $bigint: String(value) }
       case 'undefined':
         return { $undefined: true }
       case 'string':
-        if (!value.isWellFormed()) throw refuse('The string is not well-formed Unicode (it holds a lone surrogate)', path)
+        if (!value.isWellFormed())
+          throw refuse('The string is not well-formed Unicode (it holds a lone surrogate)', path)
         return value
       case 'object':
         break
@@ -68,7 +89,8 @@ class Encoder {
       const standard = arrayOfDtype(array.dtype) === array.name
       return this.#tensor(array.dtype, [typed.length], bytesIn(typed), standard ? undefined : array.name)
     }
-    if (value instanceof ArrayBuffer) return this.#tensor('uint8', [value.byteLength], new Uint8Array(value), 'ArrayBuffer')
+    if (value instanceof ArrayBuffer)
+      return this.#tensor('uint8', [value.byteLength], new Uint8Array(value), 'ArrayBuffer')
     if (depth > MAX_DEPTH) throw refuse(`The value is nested deeper than ${MAX_DEPTH}`, path)
     if (this.#open.has(value)) throw refuse('The value contains itself', path)
     this.#open.add(value)
@@ -86,7 +108,8 @@ class Encoder {
       if (packed !== undefined) return this.#tensor('float64', packed.shape, bytesIn(packed.data), 'nested')
       return Array.from(value, (part, i) => inside(part, String(i)))
     }
-    if (value instanceof Map) return { $map: Array.from(value, ([key, part], i) => [inside(key, `keys.${i}`), inside(part, `values.${i}`)]) }
+    if (value instanceof Map)
+      return { $map: Array.from(value, ([key, part], i) => [inside(key, `keys.${i}`), inside(part, `values.${i}`)]) }
     if (value instanceof Set) return { $set: Array.from(value, (part, i) => inside(part, String(i))) }
     if (isTensor(value)) {
       checkTensor(value, path)
@@ -94,14 +117,22 @@ class Encoder {
     }
     const prototype: unknown = Object.getPrototypeOf(value)
     if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
-      throw refuse(`A ${value.constructor?.name ?? 'class instance'} cannot be stored; give plain objects, arrays, typed arrays or tensors`, path)
+      throw refuse(
+        `A ${value.constructor?.name ?? 'class instance'} cannot be stored; give plain objects, arrays, typed arrays or tensors`,
+        path,
+      )
     }
     const out: { [key: string]: Json } = {}
     for (const [key, part] of Object.entries(value)) {
       if (!key.isWellFormed()) throw refuse('A field name is not well-formed Unicode', path)
       const name = key.startsWith('$') ? `$${key}` : key
       // defineProperty, because `__proto__` is an ordinary field name here.
-      Object.defineProperty(out, name, { value: inside(part, key), enumerable: true, writable: true, configurable: true })
+      Object.defineProperty(out, name, {
+        value: inside(part, key),
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      })
     }
     return out
   }
@@ -114,7 +145,10 @@ class Encoder {
       same = []
       this.#seen.set(bytes.buffer, same)
     }
-    let name = same.find((t) => t.offset === bytes.byteOffset && t.length === bytes.byteLength && t.dtype === dtype && t.shape === shapeText)?.name
+    let name = same.find(
+      (t) =>
+        t.offset === bytes.byteOffset && t.length === bytes.byteLength && t.dtype === dtype && t.shape === shapeText,
+    )?.name
     if (name === undefined) {
       name = `t/${this.tensors.length}`
       this.tensors.push({ name, dtype, shape: [...shape], bytes })
@@ -125,7 +159,10 @@ class Encoder {
 }
 
 /** Puts a value together again. `tensor` gives the bytes of a name, aligned to 8. @throws INTEGRITY when the tree is no encoding. */
-export function decodeValue(tree: string, tensor: (name: string) => { readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array }): unknown {
+export function decodeValue(
+  tree: string,
+  tensor: (name: string) => { readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array },
+): unknown {
   let json: Json
   try {
     json = JSON.parse(tree) as Json
@@ -142,16 +179,27 @@ function decode(json: Json, tensor: Parameters<typeof decodeValue>[1], depth: nu
   if (Array.isArray(json)) return json.map(inside)
   const keys = Object.keys(json)
   const first = keys[0]
-  if (first !== undefined && first.startsWith('$') && !first.startsWith('$$')) return special(first, json, tensor, inside)
+  if (first !== undefined && first.startsWith('$') && !first.startsWith('$$'))
+    return special(first, json, tensor, inside)
   const out: Record<string, unknown> = {}
   for (const key of keys) {
     if (key.startsWith('$') && !key.startsWith('$$')) throw damaged(`has the unknown mark '${key}'`)
-    Object.defineProperty(out, key.startsWith('$$') ? key.slice(1) : key, { value: inside(json[key] as Json), enumerable: true, writable: true, configurable: true })
+    Object.defineProperty(out, key.startsWith('$$') ? key.slice(1) : key, {
+      value: inside(json[key] as Json),
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    })
   }
   return out
 }
 
-function special(mark: string, json: { [key: string]: Json }, tensor: Parameters<typeof decodeValue>[1], inside: (part: Json) => unknown): unknown {
+function special(
+  mark: string,
+  json: { [key: string]: Json },
+  tensor: Parameters<typeof decodeValue>[1],
+  inside: (part: Json) => unknown,
+): unknown {
   const held = json[mark] as Json
   switch (mark) {
     case '$t':
@@ -176,7 +224,10 @@ function special(mark: string, json: { [key: string]: Json }, tensor: Parameters
   }
 }
 
-function leaf(found: { readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array }, as: Json | undefined): unknown {
+function leaf(
+  found: { readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array },
+  as: Json | undefined,
+): unknown {
   const standard = () => viewAs(arrayOfDtype(found.dtype), found.bytes)
   switch (as) {
     case undefined:
@@ -195,14 +246,20 @@ function leaf(found: { readonly dtype: Dtype; readonly shape: readonly number[];
 /** Whether a value is a tensor `{ dtype, shape, data }`. */
 export function isTensor(value: object): value is Tensor {
   const t = value as Partial<Tensor>
-  return Object.keys(value).length === 3 && isDtype(t.dtype) && Array.isArray(t.shape) && arrayKind(t.data) !== undefined
+  return (
+    Object.keys(value).length === 3 && isDtype(t.dtype) && Array.isArray(t.shape) && arrayKind(t.data) !== undefined
+  )
 }
 
 function checkTensor(t: Tensor, path: string): void {
-  if (!t.shape.every((n) => Number.isSafeInteger(n) && n >= 0)) throw refuse('The tensor has a shape that is no list of whole numbers', path)
+  if (!t.shape.every((n) => Number.isSafeInteger(n) && n >= 0))
+    throw refuse('The tensor has a shape that is no list of whole numbers', path)
   const elements = t.shape.reduce((product, n) => product * n, 1)
   if (t.data.byteLength !== elements * bytesOf(t.dtype)) {
-    throw refuse(`The tensor's data has ${t.data.byteLength} bytes, but ${t.dtype} of shape [${t.shape.join(', ')}] has ${elements * bytesOf(t.dtype)}`, path)
+    throw refuse(
+      `The tensor's data has ${t.data.byteLength} bytes, but ${t.dtype} of shape [${t.shape.join(', ')}] has ${elements * bytesOf(t.dtype)}`,
+      path,
+    )
   }
 }
 
@@ -246,7 +303,11 @@ function unpackNested(shape: readonly number[], data: Float64Array): unknown {
 }
 
 function refuse(what: string, path: string): HubError {
-  return new HubError('INVALID', `${what}${path === '' ? '' : ` (at '${path}')`}.`, { at: { scheme: 'content', op: 'save' }, path, reason: 'VALUE_REFUSED' })
+  return new HubError('INVALID', `${what}${path === '' ? '' : ` (at '${path}')`}.`, {
+    at: { scheme: 'content', op: 'save' },
+    path,
+    reason: 'VALUE_REFUSED',
+  })
 }
 
 function damaged(what: string): HubError {

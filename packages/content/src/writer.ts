@@ -1,10 +1,18 @@
-import { type BlobStore, type Call, type Doc, HubError, type IndexStore, isHubError, type Progress, throwIfAborted } from '@tensorhub/core'
+import {
+  type Call,
+  type Doc,
+  HubError,
+  type IndexStore,
+  isHubError,
+  type Progress,
+  throwIfAborted,
+} from '@tensorhub/core'
 import { ulid } from 'ulid'
-import { type ChunkRows, GRACE, type NewChunk, PIN, type PlacedChunk } from './chunk-rows.ts'
+import type { ChunkRows, NewChunk, PlacedChunk, Placement } from './chunk-rows.ts'
 import { FileChunker } from './file-chunker.ts'
 import { type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
 import { Limiter } from './limiter.ts'
-import { type FullManifest, MANIFEST_INLINE, type Manifest, type ManifestChunk, type ManifestTensor } from './manifest.ts'
+import type { FullManifest, Manifest, ManifestChunk, ManifestTensor } from './manifest.ts'
 import { packSafetensors } from './safetensors.ts'
 import { cut, joinSlice } from './slices.ts'
 import { isFileSource } from './source.ts'
@@ -20,8 +28,18 @@ export interface SaveOptions extends Call {
   readonly onProgress?: (progress: Progress) => void
 }
 
-/** A value whose encoding is at most this long is kept inside its document. */
-export const INLINE = 8 * 1024
+/** Sizes in bytes that decide where things lie. */
+export interface Limits {
+  /** A value whose encoding is at most this long is kept inside its document. */
+  readonly inline: number
+  /** Tensors below this share chunks. */
+  readonly small: number
+  /** A longer manifest goes to a blob of its own. */
+  readonly manifest: number
+}
+export const LIMITS: Limits = { inline: 8 * 1024, small: 64 * 1024, manifest: 256 * 1024 }
+/** A chunk of a file below this is hashed without a thread. */
+const HERE = 256 * 1024
 /** A tree longer than this is stored as a chunk. */
 const TREE_INLINE = 16 * 1024
 /** Bytes on their way to the store at once. */
@@ -32,15 +50,15 @@ const ATTEMPTS = 5
 /** Steps S1 to S6 of the write protocol (tasks.md §8.2): data, then the chunks' rows, then the document, then a look back. */
 export class ContentWriter {
   readonly #index: IndexStore
-  readonly #blobs: BlobStore
   readonly #rows: ChunkRows
   readonly #pool: HashPool
+  readonly #limits: Limits
 
-  constructor(index: IndexStore, blobs: BlobStore, rows: ChunkRows, pool: HashPool) {
+  constructor(index: IndexStore, rows: ChunkRows, pool: HashPool, limits: Limits = LIMITS) {
     this.#index = index
-    this.#blobs = blobs
     this.#rows = rows
     this.#pool = pool
+    this.#limits = limits
   }
 
   async save(value: unknown, o: SaveOptions): Promise<Doc> {
@@ -49,14 +67,22 @@ export class ContentWriter {
     const encoded = encodeValue(value)
     const total = encoded.tensors.reduce((sum, t) => sum + t.bytes.byteLength, 0) + encoded.tree.length
     const format = o.format ?? 'value'
-    if (total <= INLINE) {
+    if (total <= this.#limits.inline) {
       const file = packSafetensors(encoded)
-      if (file.byteLength <= INLINE) {
+      if (file.byteLength <= this.#limits.inline) {
         const size = file.byteLength
-        const manifest: FullManifest = { v: 1, format, tensors: [], chunks: [], bytes: size, stored: size, inline: Buffer.from(file).toString('base64') }
+        const manifest: FullManifest = {
+          v: 1,
+          format,
+          tensors: [],
+          chunks: [],
+          bytes: size,
+          stored: size,
+          inline: Buffer.from(file).toString('base64'),
+        }
         o.onProgress?.({ phase: 'save', bytes: size, total: size })
         const doc = o.document(manifest)
-        await this.#index.insert(o.coll, [doc], callOf(o))
+        await this.#insert(doc, o)
         return { ...doc, _rev: 0 }
       }
     }
@@ -65,31 +91,41 @@ export class ContentWriter {
 
   async #saveTensors(encoded: EncodedValue, format: string, o: SaveOptions): Promise<Doc> {
     const treeBytes = encoded.tree.length > TREE_INLINE ? new TextEncoder().encode(encoded.tree) : undefined
-    const all = treeBytes ? [...encoded.tensors, { name: '$tree', dtype: 'uint8' as const, shape: [treeBytes.byteLength], bytes: treeBytes }] : encoded.tensors
-    const { slices, tensors } = cut(all)
+    const all = treeBytes
+      ? [
+          ...encoded.tensors,
+          { name: '$tree', dtype: 'uint8' as const, shape: [treeBytes.byteLength], bytes: treeBytes },
+        ]
+      : encoded.tensors
+    const { slices, tensors } = cut(all, this.#limits.small)
     const total = slices.reduce((sum, slice) => sum + slice.size, 0)
     const joined = slices.map((slice) => joinSlice(slice))
     const hashing = new Limiter(IN_FLIGHT)
     let last: HubError | undefined
     let ids: string[] | undefined
+    let told = 0
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const t0 = await this.#index.now(callOf(o))
+      const placement = await this.#rows.begin(callOf(o))
       let done = 0
       const progress = (bytes: number) => {
         done += bytes
-        o.onProgress?.({ phase: 'save', bytes: done, total })
+        // A repeated attempt starts again from the front; what is told only rises.
+        if (done > told) o.onProgress?.({ phase: 'save', bytes: (told = done), total })
       }
-      const { placed, ids: hashed } = await this.#place(joined, ids, total, hashing, o, progress)
-      ids = hashed
+      ids = await this.#place(joined, ids, total, hashing, placement, o, progress)
       const manifest: FullManifest = {
         v: 1,
         format,
         ...(treeBytes ? {} : { tree: encoded.tree }),
         tensors,
-        ...chunksOf(ids, joined.map((bytes) => bytes.byteLength), placed),
+        ...chunksOf(
+          ids,
+          joined.map((bytes) => bytes.byteLength),
+          placement.placed,
+        ),
         bytes: total,
       }
-      const saved = await this.#commit(manifest, t0, o)
+      const saved = await this.#commit(manifest, placement, o)
       if (!isHubError(saved)) return saved
       last = saved
     }
@@ -102,11 +138,11 @@ export class ContentWriter {
     known: readonly string[] | undefined,
     total: number,
     hashing: Limiter,
+    placement: Placement,
     o: SaveOptions,
     progress: (bytes: number) => void,
-  ): Promise<{ placed: Map<string, PlacedChunk>; ids: string[] }> {
+  ): Promise<string[]> {
     const ids: string[] = known ? [...known] : new Array<string>(chunks.length)
-    const placed = new Map<string, PlacedChunk>()
     const uploads: Promise<unknown>[] = []
     const started = new Set<string>()
     const sending = new Limiter(IN_FLIGHT)
@@ -122,7 +158,8 @@ export class ContentWriter {
       if (some.length === 0) return
       const upload = sending.run(size, async () => {
         throwIfAborted(signal)
-        for (const [id, place] of await this.#rows.place(some, { signal }, progress)) placed.set(id, place)
+        await this.#rows.renew(placement, { signal })
+        await this.#rows.place(some, placement, { signal }, progress)
       })
       uploads.push(
         upload.catch((error: unknown) => {
@@ -150,7 +187,7 @@ export class ContentWriter {
     throwIfAborted(o.signal, { scheme: 'content', op: 'save' })
     const failed = [...sent, ...hashed].find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
-    return { placed, ids }
+    return ids
   }
 
   async #hash(bytes: Uint8Array, signal: AbortSignal): Promise<string> {
@@ -159,37 +196,55 @@ export class ContentWriter {
   }
 
   /** S4, S5, S6. @returns the stored document, or the error of a save that must begin again. */
-  async #commit(manifest: FullManifest, t0: Date, o: SaveOptions): Promise<Doc | HubError> {
+  async #commit(manifest: FullManifest, placement: Placement, o: SaveOptions): Promise<Doc | HubError> {
     const call = callOf(o)
+    const again = (what: string) =>
+      new HubError('CONFLICT', `${what}; nothing was stored, try again.`, {
+        at: { scheme: 'content', op: 'save', target: o.coll },
+        retryable: true,
+      })
+    const keys = new Map(manifest.chunks.map((chunk) => [chunk.id, chunk.key]))
     const json = JSON.stringify(manifest)
     let content: Manifest = manifest
-    let ref: string | undefined
-    if (json.length > MANIFEST_INLINE) {
+    if (json.length > this.#limits.manifest) {
       const bytes = new TextEncoder().encode(json)
-      ref = `m/${ulid()}.json`
-      await this.#blobs.write(ref, bytes, call)
-      content = { v: 1, format: manifest.format, bytes: manifest.bytes, stored: manifest.stored, manifest: { key: ref, id: hashHere(bytes), size: bytes.byteLength } }
+      const key = `m/${ulid()}.json`
+      if (!(await this.#rows.storeOwn(key, bytes, placement, call))) return again('The manifest could not be entered')
+      keys.set(key, key)
+      const { format, bytes: raw, stored } = manifest
+      content = { v: 1, format, bytes: raw, stored, manifest: { key, id: hashHere(bytes), size: bytes.byteLength } }
     }
-    const again = (what: string) => new HubError('CONFLICT', `The save took so long that ${what}; nothing was stored, try again.`, { at: { scheme: 'content', op: 'save', target: o.coll }, retryable: true })
-    const now = await this.#index.now(call)
-    if (now.getTime() - t0.getTime() > Math.min(PIN, GRACE) / 2) return again('its pins might lapse')
+    if (!(await this.#rows.confirm(placement, call))) return again('The save took so long that its pins might lapse')
     const doc = o.document(content)
-    await this.#index.insert(o.coll, [doc], call)
-    const keys = new Map(manifest.chunks.map((chunk) => [chunk.id, chunk.key]))
-    // From here on the caller's abort must not leave a document that was never acknowledged.
-    const whole = (await this.#rows.verify(keys, {})) && (ref === undefined || (await this.#blobs.exists(ref)))
-    if (whole) return { ...doc, _rev: 0 }
+    await this.#insert(doc, o)
+    if (await this.#rows.verify(keys, {})) return { ...doc, _rev: 0 }
     await this.#index.delete(o.coll, { op: 'eq', path: ['_id'], value: doc._id })
-    return again('a collector freed some of its chunks')
+    return again('A collector freed some of its chunks meanwhile')
+  }
+
+  /**
+   * S5. From here on the caller's abort is no longer heard: it must not leave a document that is there and was never acknowledged. An answer that got
+   * lost is settled by looking.
+   */
+  async #insert(doc: Doc, o: SaveOptions): Promise<void> {
+    throwIfAborted(o.signal, { scheme: 'content', op: 'save', target: o.coll })
+    try {
+      await this.#index.insert(o.coll, [doc])
+    } catch (error) {
+      if (!isHubError(error, 'UNAVAILABLE') && !isHubError(error, 'UNKNOWN')) throw error
+      const there = await this.#index.top(o.coll, { op: 'eq', path: ['_id'], value: doc._id }, { fields: [['_id']] })
+      if (there === undefined) throw error
+    }
   }
 
   /** An opaque file: cut by content, stored as it comes; memory holds a few chunks. */
   async #saveFile(source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Blob, o: SaveOptions): Promise<Doc> {
-    const iterable: AsyncIterable<Uint8Array> = source instanceof Blob ? (source.stream() as ReadableStream<Uint8Array>) : source
-    const t0 = await this.#index.now(callOf(o))
+    const iterable: AsyncIterable<Uint8Array> =
+      source instanceof Blob ? (source.stream() as ReadableStream<Uint8Array>) : source
+    const placement = await this.#rows.begin(callOf(o))
     const ids: string[] = []
     const sizes: number[] = []
-    const placed = new Map<string, PlacedChunk>()
+    const begun = new Map<string, Promise<void>>()
     const stop = new AbortController()
     const signal = o.signal ? AbortSignal.any([o.signal, stop.signal]) : stop.signal
     const limiter = new Limiter(2)
@@ -205,9 +260,20 @@ export class ContentWriter {
           .run(1, async () => {
             accepted()
             throwIfAborted(signal)
-            const id = await this.#pool.hash(raw)
+            const id = raw.byteLength < HERE ? hashHere(raw) : await this.#pool.hash(raw)
             ids[at] = id
-            if (!placed.has(id)) for (const [key, place] of await this.#rows.place([{ id, size: raw.byteLength, raw: () => raw }], { signal }, () => undefined)) placed.set(key, place)
+            let placing = begun.get(id)
+            if (placing === undefined) {
+              await this.#rows.renew(placement, { signal })
+              placing = this.#rows.place(
+                [{ id, size: raw.byteLength, raw: () => raw }],
+                placement,
+                { signal },
+                () => undefined,
+              )
+              begun.set(id, placing)
+            }
+            await placing
             bytes += raw.byteLength
             o.onProgress?.({ phase: 'save', bytes })
           })
@@ -223,7 +289,10 @@ export class ContentWriter {
       const chunker = new FileChunker()
       for await (const piece of iterable) {
         throwIfAborted(signal)
-        if (!(piece instanceof Uint8Array)) throw new HubError('INVALID', 'The stream gave something other than Uint8Array.', { at: { scheme: 'content', op: 'save' } })
+        if (!(piece instanceof Uint8Array))
+          throw new HubError('INVALID', 'The stream gave something other than Uint8Array.', {
+            at: { scheme: 'content', op: 'save' },
+          })
         for (const raw of chunker.push(piece)) await send(raw)
       }
       for (const raw of chunker.end()) await send(raw)
@@ -236,16 +305,24 @@ export class ContentWriter {
     if (failure !== undefined) throw failure.error
     const size = sizes.reduce((sum, n) => sum + n, 0)
     const file: ManifestTensor = { name: 'file', dtype: 'uint8', shape: [size], at: [] }
-    const { chunks, stored } = chunksOf(ids, sizes, placed)
+    const { chunks, stored } = chunksOf(ids, sizes, placement.placed)
     const at = sizes.map((length, i) => [i, 0, length] as const)
-    const saved = await this.#commit({ v: 1, format: o.format ?? 'file', tensors: [{ ...file, at }], chunks, bytes: size, stored }, t0, o)
+    const saved = await this.#commit(
+      { v: 1, format: o.format ?? 'file', tensors: [{ ...file, at }], chunks, bytes: size, stored },
+      placement,
+      o,
+    )
     if (isHubError(saved)) throw saved
     return saved
   }
 }
 
 /** The chunks of a manifest. For tensors the numbering is the slices'; equal slices keep their own entries but share a key. */
-function chunksOf(ids: readonly string[], sizes: readonly number[], placed: ReadonlyMap<string, PlacedChunk>): { chunks: ManifestChunk[]; stored: number } {
+function chunksOf(
+  ids: readonly string[],
+  sizes: readonly number[],
+  placed: ReadonlyMap<string, PlacedChunk>,
+): { chunks: ManifestChunk[]; stored: number } {
   const chunks = ids.map((id, i): ManifestChunk => {
     const place = placed.get(id) as PlacedChunk
     return { key: place.key, id, size: sizes[i] as number, stored: place.stored }
@@ -258,4 +335,3 @@ function chunksOf(ids: readonly string[], sizes: readonly number[], placed: Read
 function callOf(o: Call): Call {
   return o.signal ? { signal: o.signal } : {}
 }
-

@@ -1,0 +1,152 @@
+import { applyChange, type BlobDriver, type BlobInfo, type Call, type Change, type Doc, HubError, type IndexDriver, matches, type Order, type Path, type Predicate } from '@tensorhub/core'
+import type { Actor, Scheduler } from './scheduler.ts'
+
+/** The world's state: what the two stores hold. */
+export interface World {
+  readonly docs: Map<string, Map<string, Doc>>
+  readonly blobs: Map<string, { readonly bytes: Uint8Array; readonly modified: number }>
+  /** Called after every deletion of a blob. */
+  onBlobDeleted: () => void
+}
+
+/**
+ * Deliberate breakage, to see that the simulation finds losses. It lies in these fakes; the product has no such switches.
+ * - `no-verify`: the look back of step S6 is always told what it wants to hear.
+ * - `young-blobs`: a collector takes blobs for older than they are (an age compared with a clock that ran on).
+ * - `no-fresh`: rows are entered as live at once, as the reference simulation does, which checks the time and enters in one step.
+ */
+export type Mutation = 'no-verify' | 'young-blobs' | 'no-fresh'
+
+const indexCan = { maxDocBytes: 2 ** 24, transactions: true, uniqueKeys: false, watch: false } as const
+
+/** An index as one process sees it. Every call waits before and after its effect. */
+export function fakeIndex(world: World, scheduler: Scheduler, actor: Actor, mutation: Mutation | undefined): IndexDriver {
+  const coll = (name: string) => {
+    let docs = world.docs.get(name)
+    if (docs === undefined) world.docs.set(name, (docs = new Map()))
+    return docs
+  }
+  const found = (name: string, where: Predicate) => [...coll(name).values()].filter((doc) => matches(where, doc))
+  const step = async <T>(effect: () => T): Promise<T> => {
+    await scheduler.point(actor)
+    const result = effect()
+    await scheduler.point(actor)
+    return result
+  }
+  /** The document that was inserted last and is not yet looked back at. */
+  let unverified: Doc | undefined
+  const fresh = (change: Doc): Doc => (mutation === 'no-fresh' && change['state'] === 'fresh' ? { ...change, state: 'live' } : change)
+  return {
+    scheme: 'fake',
+    can: indexCan,
+    ensureIndex: async () => undefined,
+    insert: (name, docs) =>
+      step(() => {
+        for (const doc of docs) if (coll(name).has(doc._id)) throw new HubError('EXISTS', doc._id)
+        for (const doc of docs) coll(name).set(doc._id, fresh(doc))
+        if (name !== '_chunks') unverified = docs[0]
+      }),
+    async *find(name: string, where: Predicate, o: Call & { order: Order; limit?: number; fields?: readonly Path[] }) {
+      await scheduler.point(actor)
+      const docs = found(name, where).slice(0, o.limit)
+      const told = mutation === 'no-verify' && name === '_chunks' && unverified !== undefined && actor.name.startsWith('writer') ? pretend(where, unverified) : docs
+      unverified = undefined
+      for (const doc of told) {
+        // A scan is no snapshot.
+        if (scheduler.random() < 0.1) await scheduler.point(actor)
+        yield doc
+      }
+      await scheduler.point(actor)
+    },
+    count: (name, where) => step(() => found(name, where).length),
+    update: (name, where, change) =>
+      step(() => {
+        const docs = found(name, where)
+        for (const doc of docs) coll(name).set(doc._id, applyChange(doc, change))
+        return docs.length
+      }),
+    takeOne: (name: string, where: Predicate, change: Change) =>
+      step(() => {
+        const [doc] = found(name, where)
+        if (doc === undefined) return null
+        const after = fresh(applyChange(doc, change))
+        coll(name).set(doc._id, after)
+        return after
+      }),
+    delete: (name, where) =>
+      step(() => {
+        const docs = found(name, where)
+        for (const doc of docs) coll(name).delete(doc._id)
+        return docs.length
+      }),
+    now: () => step(() => new Date(scheduler.now)),
+  }
+}
+
+/** Rows as a document wants them. */
+function pretend(where: Predicate, doc: Doc): Doc[] {
+  if (where.op !== 'in') return []
+  const content = doc['content'] as unknown as { chunks?: { id: string; key: string }[] }
+  const keys = new Map(content.chunks?.map((chunk) => [chunk.id, chunk.key]))
+  return where.values.map((id) => ({ _id: String(id), state: 'live', key: keys.get(String(id)) ?? String(id) }))
+}
+
+/** Blobs as one process sees them. */
+export function fakeBlobs(world: World, scheduler: Scheduler, actor: Actor, mutation: Mutation | undefined): BlobDriver {
+  const step = async <T>(effect: () => T): Promise<T> => {
+    await scheduler.point(actor)
+    const result = effect()
+    await scheduler.point(actor)
+    return result
+  }
+  const info = (key: string): BlobInfo => {
+    const blob = world.blobs.get(key)
+    if (blob === undefined) throw new HubError('NOT_FOUND', key)
+    const older = mutation === 'young-blobs' ? 25 * 3_600_000 : 0
+    return { key, size: blob.bytes.byteLength, modified: new Date(blob.modified - older), version: '1' }
+  }
+  const writeBytes = (key: string, bytes: Uint8Array) =>
+    step(() => {
+      world.blobs.set(key, { bytes: bytes.slice(), modified: scheduler.now })
+      return info(key)
+    })
+  return {
+    scheme: 'fake',
+    can: { ifAbsent: false, ifVersion: false, meta: false, copy: false, sign: false, partMin: 1, partMax: 2 ** 30, partsMax: 1000, sizeMax: 2 ** 40, deleteMax: 1000 },
+    stat: (key) => step(() => info(key)),
+    read: (key) =>
+      step(() => {
+        const found = info(key)
+        const { bytes } = world.blobs.get(key) as { bytes: Uint8Array }
+        return { info: found, body: ReadableStream.from([bytes.slice()]) as ReadableStream<Uint8Array> }
+      }),
+    readInto: (key, into, { offset }) =>
+      step(() => {
+        const found = info(key)
+        const { bytes } = world.blobs.get(key) as { bytes: Uint8Array }
+        if (offset + into.byteLength > bytes.byteLength) throw new HubError('RANGE', key)
+        into.set(bytes.subarray(offset, offset + into.byteLength))
+        return found
+      }),
+    async write(key, body) {
+      return writeBytes(key, new Uint8Array(await new Response(body as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer()))
+    },
+    writeBytes,
+    delete: (keys) =>
+      step(() => {
+        for (const key of keys) {
+          world.blobs.delete(key)
+          world.onBlobDeleted()
+        }
+      }),
+    async *list(prefix) {
+      await scheduler.point(actor)
+      for (const key of [...world.blobs.keys()]) {
+        if (!key.startsWith(prefix) || !world.blobs.has(key)) continue
+        if (scheduler.random() < 0.1) await scheduler.point(actor)
+        if (world.blobs.has(key)) yield info(key)
+      }
+      await scheduler.point(actor)
+    },
+  }
+}
