@@ -2,9 +2,9 @@ import type { Order, OrderKey } from '@tensorhub/core'
 import { fieldSql } from './expressions.ts'
 import type { Usage } from './filter.ts'
 
-/** The third query by a field over so many documents makes an index for it; at most so many a collection (issue: the hub's rule). */
+/** The third query by a field over so many documents makes an index for it; at most so many a collection (the hub's rule). */
 const QUERIES = 3
-const DOCUMENTS = 1000
+export const INDEX_FROM = 1000
 const MOST = 32
 const DONE = Number.POSITIVE_INFINITY
 
@@ -20,6 +20,7 @@ export class AutoIndex {
   /** Why the last index that failed could not be made. */
   lastFailure: unknown
 
+  /** A query over more than INDEX_FROM documents that no index served. */
   used(coll: string, usage: Usage, order: Order): void {
     const fields = new Set([...usage.equal, ...usage.range])
     const [first, tie] = order
@@ -57,15 +58,11 @@ export class AutoIndex {
   }
 
   /** The indexes to make now, each once. */
-  due(coll: string, rows: (coll: string) => number): DueIndex[] {
+  due(coll: string): DueIndex[] {
     const counts = this.#counts.get(coll)
     const due: DueIndex[] = []
     for (const [key, count] of counts ?? []) {
       if (count < QUERIES || count === DONE) continue
-      if (rows(coll) <= DOCUMENTS) {
-        counts?.set(key, QUERIES - 1)
-        continue
-      }
       counts?.set(key, DONE)
       const made = this.#made.get(coll) ?? 0
       if (made >= MOST) continue

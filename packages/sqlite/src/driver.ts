@@ -22,11 +22,11 @@ import {
   project,
   throwIfAborted,
 } from '@tensorhub/core'
-import { AutoIndex } from './auto-index.ts'
+import { AutoIndex, INDEX_FROM } from './auto-index.ts'
 import { Connection } from './connection.ts'
 import { mapError, sqliteCode } from './errors.ts'
 import { fieldSql } from './expressions.ts'
-import { compileFilter, compileOrder, type SqlValue } from './filter.ts'
+import { compileFilter, compileOrder, type SqlValue, type Usage } from './filter.ts'
 import type { SqliteOptions } from './options.ts'
 import { Readers } from './readers.ts'
 import { Scanner } from './scanner.ts'
@@ -39,6 +39,8 @@ import { WriteQueue } from './write-queue.ts'
 /** Over so many documents a statement that no index serves whole runs on the worker thread; and what was found out about one holds so long (ms). */
 const MANY = 5000
 const PLAN_AGE = 10_000
+/** A statement of few ties is answered by the worker within so many ms; the next ones run here. */
+const QUICK = 5
 
 const CAN: IndexCan = { maxDocBytes: 16 * 1024 * 1024, transactions: true, uniqueKeys: true, watch: true }
 
@@ -58,6 +60,17 @@ interface Plan {
   /** The index terms that would serve the whole filter; see CompiledFilter. */
   readonly terms: ReadonlySet<string> | undefined
   readonly limited: boolean
+  readonly usage: Usage
+}
+
+/** What was found out about a statement, for a while. */
+interface Judgement {
+  /** Whether an index serves it whole; `ties`: all but the order of documents that are equal in the last sort key before `_id`. */
+  readonly served: boolean | 'ties'
+  /** Set once the worker found that the ties are few. */
+  quick: boolean
+  readonly rows: number
+  readonly until: number
 }
 
 class SqliteIndex implements IndexDriver {
@@ -70,7 +83,7 @@ class SqliteIndex implements IndexDriver {
   readonly #auto: AutoIndex | undefined
   readonly #given: DatabaseSync | undefined
   readonly #commits = new Commits()
-  readonly #scans = new Map<string, { readonly scan: boolean; readonly until: number }>()
+  readonly #judged = new Map<string, Judgement>()
   #writer: Connection | undefined
   #readers: Readers | undefined
   #scanner: Scanner | undefined
@@ -149,6 +162,8 @@ class SqliteIndex implements IndexDriver {
         ? `${field.rank}${word},coalesce(${field.value},x'00')${word}`
         : `${field.rank}${word},${field.value}${word}`
     })
+    // Ties are ordered by `_id`, downwards here: read backwards it serves `-accuracy, _id`, the order of "the best first".
+    if (o.unique !== true && !keys.some(({ path }) => path[0] === '_id')) columns.push('_id DESC')
     const kind = o.unique === true ? 'u' : 'i'
     const name = `${kind}_${coll}_${createHash('sha256')
       .update(JSON.stringify(keys.map((key) => [key.path, key.dir])))
@@ -181,7 +196,7 @@ class SqliteIndex implements IndexDriver {
         throw mapError(error, this.#at('ensureIndex', coll))
       }
     }
-    this.#scans.clear()
+    this.#judged.clear()
   }
 
   async insert(coll: string, docs: readonly Doc[], o: Call): Promise<void> {
@@ -237,7 +252,7 @@ class SqliteIndex implements IndexDriver {
   }
 
   async update(coll: string, where: Predicate, change: Change, o: Call): Promise<number> {
-    await this.#makeDueIndexes(coll)
+    await this.#planned(coll, where, [], undefined)
     return this.#write('update', coll, o.signal, (writer) => {
       const docs = this.#matching(writer, coll, where, [], undefined)
       // All are computed before any is stored, so that an impossible change changes nothing.
@@ -248,7 +263,7 @@ class SqliteIndex implements IndexDriver {
   }
 
   async takeOne(coll: string, where: Predicate, change: Change, o: Call & { order: Order }): Promise<Doc | null> {
-    await this.#makeDueIndexes(coll)
+    await this.#planned(coll, where, o.order, 1)
     return this.#write('takeOne', coll, o.signal, (writer) => {
       const [doc] = this.#matching(writer, coll, where, o.order, 1)
       if (doc === undefined) return null
@@ -259,7 +274,7 @@ class SqliteIndex implements IndexDriver {
   }
 
   async delete(coll: string, where: Predicate, o: Call): Promise<number> {
-    await this.#makeDueIndexes(coll)
+    await this.#planned(coll, where, [], undefined)
     return this.#write('delete', coll, o.signal, (writer) => {
       if (!this.#hasTable(writer, coll)) return 0
       const filter = compileFilter(where, coll, this.#shapes)
@@ -329,8 +344,7 @@ class SqliteIndex implements IndexDriver {
 
   #plan(coll: string, where: Predicate, order: Order, limit: number | undefined): Plan {
     const filter = compileFilter(where, coll, this.#shapes)
-    const orderSql = order.length === 0 ? '' : compileOrder(order, coll, this.#shapes)
-    this.#auto?.used(coll, filter.usage, orderSql === undefined ? [] : order)
+    const orderSql = order.length === 0 ? '' : compileOrder(order, coll, this.#shapes, filter.terms)
     const limited = limit !== undefined && filter.exact && orderSql !== undefined
     return {
       sql: `SELECT body FROM "c_${coll}" WHERE ${filter.sql}${orderSql ? ` ORDER BY ${orderSql}` : ''}${limited ? ' LIMIT ?' : ''}`,
@@ -339,6 +353,7 @@ class SqliteIndex implements IndexDriver {
       order: orderSql === undefined ? order : undefined,
       terms: filter.terms,
       limited,
+      usage: filter.usage,
     }
   }
 
@@ -346,7 +361,13 @@ class SqliteIndex implements IndexDriver {
   async #planned(coll: string, where: Predicate, order: Order, limit: number | undefined): Promise<Plan | undefined> {
     if (!(await this.#readableTable(coll))) return undefined
     const plan = this.#plan(coll, where, order, limit)
-    await this.#makeDueIndexes(coll)
+    if (this.#auto === undefined) return plan
+    const judgement = await this.#judge(coll, plan)
+    const { served, rows } = judgement
+    if (served !== true && !judgement.quick && rows > INDEX_FROM) {
+      this.#auto.used(coll, plan.usage, plan.order === undefined ? order : [])
+      await this.#makeDueIndexes(coll, this.#auto)
+    }
     return plan
   }
 
@@ -354,30 +375,29 @@ class SqliteIndex implements IndexDriver {
    * Makes the indexes that enough queries asked for. The query that comes third waits for it, the event loop does not. Where it fails (no space,
    * a lock held too long) the query goes on without: it was answered before, and the index is tried again three queries later.
    */
-  async #makeDueIndexes(coll: string): Promise<void> {
-    if (this.#auto === undefined || !this.#tables.has(coll)) return
-    for (const { key, keys } of this.#auto.due(coll, (table) => this.#readersOpen.rowsAbout(table))) {
+  async #makeDueIndexes(coll: string, auto: AutoIndex): Promise<void> {
+    for (const { key, keys } of auto.due(coll)) {
       try {
         await this.ensureIndex(coll, keys, {})
       } catch (error) {
-        this.#auto.failed(coll, key, error)
+        auto.failed(coll, key, error)
       }
     }
   }
 
-  /**
-   * Whether a statement may visit many rows for each it gives: then it runs on the worker. It does not where one index serves the whole filter and
-   * the order; ties of the last sort key are sorted here.
-   */
-  async #scansMuch(coll: string, plan: Plan): Promise<boolean> {
-    const known = this.#scans.get(plan.sql)
-    if (known !== undefined && performance.now() < known.until) return known.scan
-    const scan =
-      this.#readersOpen.rowsAbout(coll) > MANY &&
-      !servedByIndex(await this.#readersOpen.explain(plan.sql, plan.params), plan)
-    if (this.#scans.size > 500) this.#scans.clear()
-    this.#scans.set(plan.sql, { scan, until: performance.now() + PLAN_AGE })
-    return scan
+  /** Whether an index serves a statement whole. One that none serves may visit many rows for each it gives: over many it runs on the worker. */
+  async #judge(coll: string, plan: Plan): Promise<Judgement> {
+    const known = this.#judged.get(plan.sql)
+    if (known !== undefined && performance.now() < known.until) return known
+    const judgement: Judgement = {
+      quick: false,
+      served: servedByIndex(await this.#readersOpen.explain(plan.sql, plan.params), plan),
+      rows: this.#readersOpen.rowsAbout(coll),
+      until: performance.now() + PLAN_AGE,
+    }
+    if (this.#judged.size > 500) this.#judged.clear()
+    this.#judged.set(plan.sql, judgement)
+    return judgement
   }
 
   async *#readDocs(
@@ -419,12 +439,16 @@ class SqliteIndex implements IndexDriver {
     signal: AbortSignal | undefined,
     stale: () => boolean,
   ): AsyncGenerator<Doc | typeof STALE, void, undefined> {
-    const batches = (await this.#scansMuch(coll, plan))
+    const judgement = await this.#judge(coll, plan)
+    const elsewhere = judgement.served !== true && !judgement.quick && judgement.rows > MANY
+    const started = performance.now()
+    const batches = elsewhere
       ? (this.#scanner as Scanner).batches(plan.sql, plan.params, signal)
       : this.#readersOpen.batches(plan.sql, plan.params, plan.limited ? limit : undefined, signal)
     let left = limit ?? Number.POSITIVE_INFINITY
     let held: Doc[] = []
     for await (const bodies of batches) {
+      if (elsewhere && judgement.served === 'ties' && performance.now() - started < QUICK) judgement.quick = true
       if (stale()) {
         yield STALE
         return
@@ -522,15 +546,19 @@ function refused(message: string, path: string): HubError {
   return new HubError('INVALID', message, { at: { scheme: 'sqlite', op: 'open' }, path })
 }
 
-/** Reads SQLite's plan (https://www.sqlite.org/eqp.html): one step, whose index constrains every term of the filter, and no sort but of ties. */
-function servedByIndex(details: readonly string[], plan: Plan): boolean {
+/** Reads SQLite's plan (https://www.sqlite.org/eqp.html): one step, whose index constrains every term of the filter and
+ * gives the order, that of ties included. */
+function servedByIndex(details: readonly string[], plan: Plan): boolean | 'ties' {
   const [step, ...others] = details
   if (step === undefined || plan.terms === undefined) return false
-  if (others.some((detail) => !(plan.limited && /^USE TEMP B-TREE FOR LAST (\d+ )?TERMS? OF ORDER BY$/.test(detail))))
-    return false
-  if (plan.terms.size === 0) return true
+  const ties = plan.limited && others.length === 1 && others[0] === 'USE TEMP B-TREE FOR LAST TERM OF ORDER BY'
+  if (others.length > 0 && !ties) return false
   const constrained = /^SEARCH \S+ USING (?:COVERING )?INDEX \S+ \((.*)\)$/.exec(step)?.[1]
-  return constrained !== undefined && (constrained === '_id=?' || constrained.split(' AND ').length >= plan.terms.size)
+  const whole =
+    plan.terms.size === 0 ||
+    constrained === '_id=?' ||
+    (constrained !== undefined && constrained.split(' AND ').length >= plan.terms.size)
+  return whole && ties ? 'ties' : whole
 }
 
 function finish(docs: Doc[], plan: Plan, limit: number | undefined): Doc[] {

@@ -1,0 +1,264 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { IndexStore } from '@tensorhub/core'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { indexFromUrl, sqlite } from '../src/index.ts'
+import { collect, fill, keys, openFile, order, temporaryFolder, temporaryIndex, where } from './temporary-index.ts'
+
+describe('values', () => {
+  it('keeps and finds what JSON and SQLite get wrong', async () => {
+    const { store } = await temporaryIndex()
+    const values = {
+      nul: 'a\u0000b',
+      nulOther: 'a\u0000c',
+      astral: '😀',
+      high: '\uE000',
+      big: 2n ** 62n,
+      next: 2n ** 62n + 1n,
+      nan: Number.NaN,
+      infinity: Number.POSITIVE_INFINITY,
+      tiny: 5e-324,
+      date: new Date(-1),
+      quote: `'"\\%_*?[`,
+    }
+    await store.insert(
+      'c',
+      Object.entries(values).map(([name, v]) => ({ _id: name, v })),
+    )
+    for (const [name, v] of Object.entries(values))
+      expect(
+        (await collect(store.find('c', where({ v })))).map((doc) => doc._id),
+        name,
+      ).toEqual([name])
+    expect((await collect(store.find('c', where({ v: { $prefix: 'a\u0000' } })))).length).toBe(2)
+    expect((await collect(store.find('c', where({ v: { $contains: '\u0000c' } })))).map((doc) => doc._id)).toEqual([
+      'nulOther',
+    ])
+    // UTF-8 order: U+E000 stands below the astral planes, unlike in UTF-16.
+    expect(
+      (await collect(store.find('c', where({ v: { $gte: '\uE000' } }), { order: order({ v: 1 }) }))).map(
+        (doc) => doc._id,
+      ),
+    ).toEqual(['high', 'astral'])
+    expect((await collect(store.find('c', where({ v: { $gt: 2n ** 62n } })))).map((doc) => doc._id).sort()).toEqual([
+      'infinity',
+      'next',
+    ])
+  })
+
+  it('answers the same once a field holds an array, also where another driver stored it', async () => {
+    const { store, file } = await temporaryIndex()
+    const other = openFile(file)
+    await store.insert('c', [
+      { _id: 'a', v: 5 },
+      { _id: 'b', v: 7 },
+    ])
+    expect(await store.count('c', where({ v: 9 }))).toBe(0)
+    await other.insert('c', [{ _id: 'x', v: [9, 1] }])
+    expect((await collect(store.find('c', where({ v: 9 })))).map((doc) => doc._id)).toEqual(['x'])
+    expect((await collect(store.find('c', where({}), { order: order({ v: 1 }) }))).map((doc) => doc._id)).toEqual([
+      'x',
+      'a',
+      'b',
+    ])
+    expect((await collect(store.find('c', where({}), { order: order({ v: -1 }) }))).map((doc) => doc._id)).toEqual([
+      'x',
+      'b',
+      'a',
+    ])
+  })
+})
+
+describe('group commit', () => {
+  it('one failing write of a transaction fails alone', async () => {
+    const { store } = await temporaryIndex()
+    await store.insert('c', [{ _id: 'taken', n: 'text' }])
+    const results = await Promise.allSettled([
+      store.insert('c', [{ _id: 'a' }]),
+      store.insert('c', [{ _id: 'b' }, { _id: 'taken' }]),
+      store.update('c', where({ _id: 'taken' }), { inc: { n: 1 } }),
+      store.insert('c', [{ _id: 'd' }]),
+    ])
+    expect(results.map((r) => (r.status === 'fulfilled' ? 'done' : (r.reason as { code: string }).code))).toEqual([
+      'done',
+      'EXISTS',
+      'INVALID',
+      'done',
+    ])
+    expect((await collect(store.find('c', where({})))).map((doc) => doc._id)).toEqual(['a', 'd', 'taken'])
+  })
+
+  it('shares one commit among the writes of one turn', async () => {
+    const { store, file } = await temporaryIndex()
+    await store.insert('c', [{ _id: 'first' }])
+    const observer = new DatabaseSync(file, { readOnly: true })
+    onTestFinished(() => observer.close())
+    const counts = new Set<unknown>()
+    const count = observer.prepare('SELECT count(*) AS n FROM c_c')
+    const watching = setInterval(() => counts.add(count.get()?.['n']), 0)
+    await Promise.all(Array.from({ length: 500 }, (_, i) => store.insert('c', [{ _id: `d${i}` }])))
+    clearInterval(watching)
+    counts.add(count.get()?.['n'])
+    expect([...counts].filter((n) => n !== 1 && n !== 501)).toEqual([])
+  })
+
+  it('a write that waits for another’s lock leaves the event loop free, can be aborted, and goes on once the lock is free', async () => {
+    const { store, file } = await temporaryIndex()
+    await store.insert('c', [{ _id: 'first' }])
+    const holder = new DatabaseSync(file)
+    onTestFinished(() => holder.close())
+    holder.exec('BEGIN IMMEDIATE')
+    const stop = new AbortController()
+    const aborted = store.insert('c', [{ _id: 'aborted' }], { signal: stop.signal })
+    const waiting = store.insert('c', [{ _id: 'waited' }])
+    let turns = 0
+    await new Promise<void>((resolve) => {
+      const turn = () => (++turns === 50 ? resolve() : setTimeout(turn, 1))
+      turn()
+    })
+    expect((await collect(store.find('c', where({})))).length).toBe(1)
+    stop.abort(new Error('enough'))
+    await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' })
+    holder.exec('COMMIT')
+    await waiting
+    expect((await collect(store.find('c', where({})))).map((doc) => doc._id)).toEqual(['first', 'waited'])
+  })
+
+  it('gives up with UNAVAILABLE when the lock is held beyond lockTimeout', async () => {
+    const { store, file } = await temporaryIndex({ lockTimeout: 100 })
+    await store.insert('c', [{ _id: 'first' }])
+    const holder = new DatabaseSync(file)
+    onTestFinished(() => holder.close())
+    holder.exec('BEGIN IMMEDIATE')
+    await expect(store.insert('c', [{ _id: 'b' }])).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true })
+    holder.exec('ROLLBACK')
+    await store.insert('c', [{ _id: 'b' }])
+  })
+})
+
+describe('large collections', () => {
+  it('counts, sorts and scans off the event loop, and sees what was written just before', async () => {
+    const { store } = await temporaryIndex({ autoIndex: false })
+    await fill(store, 'c', 20_000, (i) => ({ v: (i * 7919) % 20_000, text: 'x'.repeat(50) }))
+    let turns = 0
+    const counting = setInterval(() => turns++, 1)
+    const sorted = await collect(store.find('c', where({ v: { $gte: 10 } }), { order: order({ v: -1 }), limit: 3 }))
+    clearInterval(counting)
+    expect(sorted.map((doc) => doc['v'])).toEqual([19_999, 19_998, 19_997])
+    expect(turns).toBeGreaterThan(1)
+    await store.insert('c', [{ _id: 'new', v: 50_000 }])
+    expect((await store.top('c', where({ v: { $gte: 10 } }), { order: order({ v: -1 }) }))?._id).toBe('new')
+    expect(await store.count('c', where({ v: { $gte: 10 } }))).toBe(19_991)
+    await store.ensureIndex('c', keys('v'))
+    expect((await store.top('c', where({ v: { $gte: 10 } }), { order: order({ v: -1 }) }))?._id).toBe('new')
+  })
+
+  it('a long read keeps its snapshot while others write, and can be left', async () => {
+    const { store } = await temporaryIndex()
+    await fill(store, 'c', 3000, (i) => ({ v: i }))
+    let n = 0
+    for await (const _doc of store.find('c', where({}))) if (n++ === 300) await store.insert('c', [{ _id: 'z' }])
+    expect(n).toBe(3000)
+    for await (const _doc of store.find('c', where({}))) break
+    expect(await store.count('c', where({}))).toBe(3001)
+  })
+})
+
+describe('unique keys', () => {
+  it('refuses a second document, and an index over documents that share a key', async () => {
+    const { store } = await temporaryIndex()
+    await store.ensureIndex('c', keys('k'), { unique: true })
+    await store.insert('c', [{ _id: 'a', k: 1 }])
+    await expect(store.insert('c', [{ _id: 'b', k: 1 }])).rejects.toMatchObject({ code: 'EXISTS' })
+    await store.insert('d', [
+      { _id: 'a', k: 1 },
+      { _id: 'b', k: 1 },
+    ])
+    await expect(store.ensureIndex('d', keys('k'), { unique: true })).rejects.toMatchObject({ code: 'EXISTS' })
+  })
+})
+
+describe('watch', () => {
+  it('tells inserts, updates and deletes of this process and of other connections', async () => {
+    const { store, file } = await temporaryIndex()
+    const other = openFile(file)
+    await store.insert('c', [
+      { _id: 'a', k: 1 },
+      { _id: 'b', k: 2 },
+    ])
+    const stop = new AbortController()
+    const events = store.watch('c', where({ k: { $gte: 1 } }), { signal: stop.signal })
+    const first = events.next()
+    await expect.poll(() => store.count('c', where({}))).toBe(2)
+    await other.insert('c', [{ _id: 'c', k: 3 }])
+    const seen = [(await first).value]
+    await store.update('c', where({ _id: 'a' }), { set: { k: 4 } })
+    seen.push((await events.next()).value)
+    await other.delete('c', where({ _id: 'b' }))
+    seen.push((await events.next()).value)
+    expect(seen).toEqual([
+      { _id: 'c', op: 'insert' },
+      { _id: 'a', op: 'update' },
+      { _id: 'b', op: 'delete' },
+    ])
+    const last = events.next()
+    stop.abort()
+    await expect(last).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+})
+
+describe('files', () => {
+  it('refuses a newer layout before touching it', async () => {
+    const file = join(await temporaryFolder(), 'newer.db')
+    const database = new DatabaseSync(file)
+    database.exec('CREATE TABLE theirs(x); PRAGMA user_version=2')
+    database.close()
+    await expect(openFile(file).open()).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    const again = new DatabaseSync(file, { readOnly: true })
+    expect(again.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'delete' })
+    expect(again.prepare('SELECT name FROM sqlite_schema').all()).toEqual([{ name: 'theirs' }])
+    again.close()
+  })
+
+  it('says what is wrong with a file', async () => {
+    const folder = await temporaryFolder()
+    await writeFile(join(folder, 'text.db'), 'no database at all, and longer than a header would be. '.repeat(100))
+    await expect(openFile(join(folder, 'text.db')).open()).rejects.toMatchObject({ code: 'INTEGRITY' })
+    await expect(openFile(join(folder, 'missing', 'x.db')).open()).rejects.toMatchObject({ code: 'DENIED' })
+  })
+
+  it('a damaged page is INTEGRITY, not an empty answer', async () => {
+    const { store, file } = await temporaryIndex()
+    await fill(store, 'c', 3000, () => ({ text: 'x'.repeat(200) }))
+    await store.close()
+    const { open } = await import('node:fs/promises')
+    const handle = await open(file, 'r+')
+    const { size } = await handle.stat()
+    for (let at = 4096 * 8; at < size; at += 4096) await handle.write(Buffer.alloc(4096, 0x5a), 0, 4096, at)
+    await handle.close()
+    await expect(collect(openFile(file).find('c', where({})))).rejects.toMatchObject({ code: 'INTEGRITY' })
+  })
+
+  it('takes an open database, and leaves it open', async () => {
+    const file = join(await temporaryFolder(), 'given.db')
+    const database = new DatabaseSync(file)
+    const store = new IndexStore(sqlite({ database }))
+    await store.insert('c', [{ _id: 'a' }])
+    await store.close()
+    expect(database.prepare('SELECT _id FROM c_c').all()).toEqual([{ _id: 'a' }])
+    database.close()
+  })
+
+  it('opens URLs, and refuses what it does not know', async () => {
+    const file = join(await temporaryFolder(), 'with space.db')
+    const store = new IndexStore(indexFromUrl(`sqlite://${encodeURI(file)}`))
+    await store.insert('c', [{ _id: 'a' }])
+    await store.close()
+    expect(await openFile(file).count('c', where({}))).toBe(1)
+    expect(() => indexFromUrl('sqlite:///x.db?mode=ro')).toThrow(/without parameters/)
+    expect(() => sqlite({ file: ':memory:' })).toThrow(/memoryIndex/)
+    expect(() => sqlite({ file: 'x', speed: 1 } as never)).toThrow(/no option 'speed'/)
+    expect(() => sqlite({})).toThrow(/needs either/)
+  })
+})
