@@ -60,7 +60,7 @@ class FilterParser {
   /** An object of operators on one path; an object that mixes operators and fields, or has none, is refused. */
   #operators(path: Path, value: unknown, at: string, depth: number): Predicate[] {
     if (!isPlain(value))
-      throw invalid(
+      throw notHere(
         'Only null, booleans, numbers, bigints, strings, Dates and arrays of them can be compared with.',
         at,
       )

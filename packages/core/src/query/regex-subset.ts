@@ -232,22 +232,29 @@ const SHORTHANDS: Readonly<Record<string, Test>> = {
   S: (p) => !space(p),
 }
 
-/** Simple folding of one code point, as far as it stays one code point. */
+/**
+ * Simple case folding of one code point; the same as JavaScript's under `iu`, compared over all of Unicode. Dotless i has an upper case (I) but
+ * folds to no other letter, and some Greek letters have an upper case of several code points but a simple lower case.
+ */
 function foldCase(point: number): number {
-  // Dotless i has an upper case (I) but folds to no other letter.
+  if (point < 128) return point >= 65 && point <= 90 ? point + 32 : point
   if (point === 0x131) return point
   const text = String.fromCodePoint(point)
-  const lower = text.toUpperCase().toLowerCase()
-  const folded = lower.codePointAt(0) as number
-  return lower.length === String.fromCodePoint(folded).length ? folded : point
+  return single(text.toUpperCase().toLowerCase()) ?? single(text.toLowerCase()) ?? point
 }
 
+/** The code points that differ from one only in case, as far as a class's range may name them. */
 function variants(point: number): readonly number[] {
+  if (point === 0x131) return [point]
   const text = String.fromCodePoint(point)
-  const folded = String.fromCodePoint(foldCase(point))
-  return [text, folded, text.toLowerCase(), text.toUpperCase(), folded.toUpperCase()]
-    .filter((t) => [...t].length === 1)
-    .map((t) => t.codePointAt(0) as number)
+  const folded = foldCase(point)
+  const others = [text.toLowerCase(), text.toUpperCase(), String.fromCodePoint(folded).toUpperCase()]
+  return [point, folded, ...others.flatMap((other) => single(other) ?? [])]
+}
+
+function single(text: string): number | undefined {
+  const point = text.codePointAt(0)
+  return point !== undefined && String.fromCodePoint(point).length === text.length ? point : undefined
 }
 
 type State =

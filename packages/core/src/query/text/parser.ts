@@ -347,7 +347,6 @@ function jsonEnd(text: string): number {
 function decodeJson(text: string): Json {
   let value: Value
   try {
-    checkDuplicateKeys(text)
     value = decodeValue(text)
   } catch (cause) {
     throw new HubError(
@@ -360,6 +359,7 @@ function decodeJson(text: string): Json {
       },
     )
   }
+  checkDuplicateKeys(text)
   if (!isObject(value)) throw fault('The JSON filter is no object', 0)
   return value as Json
 }
