@@ -46,7 +46,9 @@ export function eq<V extends Operand>(value: V): { readonly $eq: V } {
   return { $eq: value }
 }
 
-type Step<T> = T extends readonly (infer E)[] ? E : T
+/** What a further step may name: an object's fields, or those of an array's elements; a scalar has none. */
+type Fields<T> = T extends Exclude<Scalar, null> ? unknown : T
+type Step<T> = NonNullable<T> extends readonly (infer E)[] ? Fields<NonNullable<E>> : Fields<NonNullable<T>>
 
 /** A dotted path that the compiler checks, at most four steps: `path<Doc>()('content', 'format')`. */
 export function path<T>(): {
