@@ -301,8 +301,8 @@ class SqliteIndex implements IndexDriver {
 
   /** How a query would be run: SQLite's own words, for tests and for `explain`. */
   async explain(coll: string, where: Predicate, order: Order, limit?: number): Promise<string[]> {
-    const plan = await this.#planned(coll, where, order, limit)
-    if (plan === undefined) return []
+    if (!(await this.#readableTable(coll))) return []
+    const plan = this.#plan(coll, where, order, limit)
     return this.#readersOpen.explain(plan.sql, plan.params)
   }
 

@@ -89,7 +89,10 @@ export class Readers {
 
   /** How SQLite would run a statement, in its own words. */
   async explain(sql: string, params: readonly SqlValue[]): Promise<string[]> {
-    return (await this.all(`EXPLAIN QUERY PLAN ${sql}`, params, undefined)).map((row) => row['detail'] as string)
+    // EXPLAIN begins no transaction, and so does not see that others made an index; a read does, and then SQLite loads the schema anew.
+    await this.all('SELECT count(*) FROM sqlite_schema', [], undefined)
+    const rows = this.#short.database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...params) as Row[]
+    return rows.map((row) => row['detail'] as string)
   }
 
   close(): void {
