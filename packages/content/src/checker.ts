@@ -1,5 +1,5 @@
 import { type BlobStore, type Call, type ErrorCode, type IndexStore, isHubError, type Progress } from '@tensorhub/core'
-import { ROWS, rowOf } from './chunk-rows.ts'
+import { type ChunkRow, ROWS, rowOf } from './chunk-rows.ts'
 import type { ManifestLoader } from './manifest-loader.ts'
 import type { ChunkReader } from './reader.ts'
 
@@ -77,18 +77,30 @@ export async function check(
           const found = seen.get(chunk.key)
           if (found !== undefined) report(found.code, found.message, chunk.key)
         }
-        for await (const row of index.find(
-          ROWS,
-          { op: 'in', path: ['_id'], values: manifest.chunks.slice(0, 1000).map((chunk) => chunk.id) },
-          call,
-        )) {
-          const { state, key, _id } = rowOf(row)
-          if (state === 'deleting' && manifest.chunks.some((chunk) => chunk.id === _id && chunk.key === key))
-            report('INTEGRITY', `The chunk '${key}' is being deleted although this document names it.`, key)
+        const rows = new Map<string, ChunkRow>()
+        const ids = [...new Set(manifest.chunks.map((chunk) => chunk.id))]
+        for (let i = 0; i < ids.length; i += 500) {
+          for await (const row of index.find(ROWS, { op: 'in', path: ['_id'], values: ids.slice(i, i + 500) }, call))
+            rows.set(row._id, rowOf(row))
+        }
+        for (const chunk of manifest.chunks) {
+          const row = rows.get(chunk.id)
+          if (row === undefined || row.key !== chunk.key) {
+            // A document that was deleted since it was listed may have lost its rows rightly.
+            if (await isThere(index, collection, doc._id, call))
+              report('INTEGRITY', `The chunk '${chunk.key}' has no row in ${ROWS}.`, chunk.key)
+          } else if (row.state === 'deleting') {
+            if (await isThere(index, collection, doc._id, call))
+              report(
+                'INTEGRITY',
+                `The chunk '${chunk.key}' is being deleted although this document names it.`,
+                chunk.key,
+              )
+          }
         }
       } catch (error) {
         if (!isHubError(error, 'INTEGRITY') && !isHubError(error, 'UNSUPPORTED')) throw error
-        report(error.code, error.message)
+        if (await isThere(index, collection, doc._id, call)) report(error.code, error.message)
       }
     }
   }
@@ -105,4 +117,10 @@ async function verdict(
       return { code: error.code === 'NOT_FOUND' ? 'INTEGRITY' : error.code, message: error.message }
     throw error
   }
+}
+
+async function isThere(index: IndexStore, collection: string, id: string, call: Call): Promise<boolean> {
+  return (
+    (await index.top(collection, { op: 'eq', path: ['_id'], value: id }, { ...call, fields: [['_id']] })) !== undefined
+  )
 }

@@ -4,11 +4,12 @@ import {
   type Doc,
   HubError,
   type IndexStore,
+  isHubError,
   type Predicate,
   type Progress,
 } from '@tensorhub/core'
 import { type ChunkRow, GRACE, ROWS, rowOf } from './chunk-rows.ts'
-import { checkManifest, isRef } from './manifest.ts'
+import { checkManifest, isRef, type Manifest } from './manifest.ts'
 import type { ManifestLoader } from './manifest-loader.ts'
 
 const HOUR = 60 * 60 * 1000
@@ -80,11 +81,11 @@ export async function collect(
     freed++
     bytes += row.stored
   }
-  /** Changes the row only as it was read. */
+  /** Changes the row only as it was read; by its key too, since a row that was deleted and entered anew counts its versions from 0 again. */
   const take = async (row: ChunkRow, set: Record<string, string | Date>) =>
     (await index.takeOne(
       ROWS,
-      allOf({ _id: row._id, state: row.state, ver: row.ver }),
+      allOf({ _id: row._id, key: row.key, state: row.state, ver: row.ver }),
       { set, inc: { ver: 1 } },
       call,
     )) !== null
@@ -158,22 +159,37 @@ async function mark(
     )) {
       const content = checkManifest(doc['content'], `${coll}/${doc._id}`)
       if (isRef(content)) keys.add(content.manifest.key)
-      const manifest = await fullOrGone(index, manifests, coll, doc, call)
+      const manifest = await fullOrGone(index, manifests, coll, doc, content, call)
       for (const chunk of manifest?.chunks ?? []) keys.add(chunk.key)
     }
   }
   return keys
 }
 
-/** A document may be deleted, and its manifest's blob collected, between being listed and being read; then it names nothing. */
-async function fullOrGone(index: IndexStore, manifests: ManifestLoader, coll: string, doc: Doc, call: Call) {
+/**
+ * A document may be deleted, and its manifest's blob collected, between being listed and being read; or its writer died before it could look back
+ * (step S6) and take back a document whose manifest was collected. Then it names nothing. A manifest that is damaged, or that is missing although its
+ * row says it is live, stops the pass: what it names is unknown, so nothing may be freed.
+ */
+async function fullOrGone(
+  index: IndexStore,
+  manifests: ManifestLoader,
+  coll: string,
+  doc: Doc,
+  content: Manifest,
+  call: Call,
+) {
   try {
-    return await manifests.full(doc['content'], `${coll}/${doc._id}`, call)
+    return await manifests.full(content, `${coll}/${doc._id}`, call)
   } catch (error) {
     if (
       (await index.top(coll, { op: 'eq', path: ['_id'], value: doc._id }, { ...call, fields: [['_id']] })) === undefined
     )
       return undefined
+    if (isRef(content) && isHubError(error, 'INTEGRITY') && error.reason === 'MANIFEST_MISSING') {
+      const row = await index.top(ROWS, { op: 'eq', path: ['_id'], value: content.manifest.key }, call)
+      if (row === undefined || rowOf(row).state === 'deleting') return undefined
+    }
     throw error
   }
 }

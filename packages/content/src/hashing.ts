@@ -28,13 +28,16 @@ export class HashPool {
 
   async hash(bytes: Uint8Array): Promise<string> {
     const slot = await this.#take()
+    let alive = false
     try {
       if (slot.shared.byteLength < bytes.byteLength) slot.shared = new SharedArrayBuffer(bytes.byteLength)
       new Uint8Array(slot.shared, 0, bytes.byteLength).set(bytes)
       const hex = await ask(slot.worker, { shared: slot.shared, length: bytes.byteLength })
+      alive = true
       return `sha256:${hex}`
     } finally {
-      this.#give(slot)
+      if (alive) this.#give(slot)
+      else await this.#replace(slot)
     }
   }
 
@@ -56,6 +59,14 @@ export class HashPool {
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
+  /** A thread that failed is not asked again; whoever waits gets a new one. */
+  async #replace(slot: Slot): Promise<void> {
+    this.#slots.splice(this.#slots.indexOf(slot), 1)
+    await slot.worker.terminate()
+    const next = this.#waiting.shift()
+    if (next !== undefined) next(await this.#take())
+  }
+
   #give(slot: Slot): void {
     const next = this.#waiting.shift()
     if (next !== undefined) next(slot)
@@ -68,6 +79,7 @@ function ask(worker: Worker, job: { shared: SharedArrayBuffer; length: number })
     const settle = () => {
       worker.off('message', onMessage)
       worker.off('error', onError)
+      worker.off('exit', onExit)
       worker.unref()
     }
     const onMessage = (hex: string) => {
@@ -78,9 +90,11 @@ function ask(worker: Worker, job: { shared: SharedArrayBuffer; length: number })
       settle()
       reject(error)
     }
+    const onExit = (code: number) => onError(new Error(`The hashing thread ended with code ${code}.`))
     worker.ref()
     worker.on('message', onMessage)
     worker.on('error', onError)
+    worker.on('exit', onExit)
     worker.postMessage(job)
   })
 }

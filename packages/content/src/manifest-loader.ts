@@ -21,7 +21,11 @@ export class ManifestLoader {
       bytes = await this.#blobs.bytes(key, call)
     } catch (error) {
       if (!isHubError(error, 'NOT_FOUND') && !isHubError(error, 'RANGE')) throw error
-      throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is missing or cut off.`, { at, cause: error })
+      throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is missing or cut off.`, {
+        at,
+        cause: error,
+        ...(isHubError(error, 'NOT_FOUND') ? { reason: 'MANIFEST_MISSING' } : {}),
+      })
     }
     if (bytes.byteLength !== size || hashHere(bytes) !== id)
       throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is damaged: it does not hash to ${id}.`, {

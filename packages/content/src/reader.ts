@@ -34,8 +34,9 @@ export class ChunkReader {
     }
     const tensors = await this.#tensors(manifest, manifest.tensors, o)
     const tree = tensors.get('$tree')
+    const entries = new Map(manifest.tensors.map((t) => [t.name, t]))
     return decodeValue(tree === undefined ? (manifest.tree ?? 'null') : new TextDecoder().decode(tree), (name) => {
-      const entry = manifest.tensors.find((t) => t.name === name)
+      const entry = entries.get(name)
       const bytes = tensors.get(name)
       if (entry === undefined || bytes === undefined)
         throw new HubError('INTEGRITY', `The content names the tensor '${name}', which it does not hold.`, {

@@ -35,7 +35,7 @@ const NESTED_MIN = 256
  * tensors `{ dtype, shape, data }`, arrays, Map, Set, and plain objects of them. Arrays of numbers that are rectangular and large come back as the
  * same nested arrays.
  *
- * @throws INVALID naming the path of anything else (functions, symbols, class instances, cycles, lone surrogates).
+ * @throws INVALID naming the path of anything else (functions, symbols, class instances, cycles, lone surrogates, holes in arrays).
  */
 export function encodeValue(value: unknown): EncodedValue {
   const encoder = new Encoder()
@@ -104,6 +104,10 @@ class Encoder {
   #compound(value: object, path: string, depth: number): Json {
     const inside = (part: unknown, step: string) => this.encode(part, path === '' ? step : `${path}.${step}`, depth + 1)
     if (Array.isArray(value)) {
+      for (let i = 0; i < value.length; i++) {
+        if (!(i in value))
+          throw refuse('The array has a hole; write undefined or null there', path === '' ? String(i) : `${path}.${i}`)
+      }
       const packed = packNested(value)
       if (packed !== undefined) return this.#tensor('float64', packed.shape, bytesIn(packed.data), 'nested')
       return Array.from(value, (part, i) => inside(part, String(i)))
@@ -122,6 +126,8 @@ class Encoder {
         path,
       )
     }
+    if (Object.getOwnPropertySymbols(value).length > 0)
+      throw refuse('The object has a field whose name is a symbol', path)
     const out: { [key: string]: Json } = {}
     for (const [key, part] of Object.entries(value)) {
       if (!key.isWellFormed()) throw refuse('A field name is not well-formed Unicode', path)
@@ -205,17 +211,25 @@ function special(
     case '$t':
       return leaf(tensor(String(held)), json['as'])
     case '$date':
-      return new Date(held as number)
+      if (typeof held !== 'number' || !(Math.abs(held) <= 8.64e15)) throw damaged('has a bad Date')
+      return new Date(held)
     case '$bigint':
       if (typeof held !== 'string' || !/^-?\d+$/.test(held)) throw damaged('has a bad bigint')
       return BigInt(held)
     case '$number':
+      if (held !== '-0' && held !== 'NaN' && held !== 'Infinity' && held !== '-Infinity')
+        throw damaged('has a bad number')
       return Number(held)
     case '$undefined':
       return undefined
     case '$map':
       if (!Array.isArray(held)) throw damaged('has a bad Map')
-      return new Map(held.map((pair) => [inside((pair as Json[])[0] as Json), inside((pair as Json[])[1] as Json)]))
+      return new Map(
+        held.map((pair) => {
+          if (!Array.isArray(pair) || pair.length !== 2) throw damaged('has a bad Map')
+          return [inside(pair[0] as Json), inside(pair[1] as Json)] as const
+        }),
+      )
     case '$set':
       if (!Array.isArray(held)) throw damaged('has a bad Set')
       return new Set(held.map(inside))
@@ -234,8 +248,13 @@ function leaf(
       return standard()
     case 'tensor':
       return { dtype: found.dtype, shape: [...found.shape], data: standard() } satisfies Tensor
-    case 'nested':
-      return unpackNested(found.shape, standard() as Float64Array)
+    case 'nested': {
+      const data = standard()
+      if (!(data instanceof Float64Array) || found.shape.length === 0) throw damaged('has a bad nested array')
+      // No rows may have been asked for; a zero further in never comes from an encoder, and would let a few bytes claim huge arrays.
+      if (data.length === 0) return []
+      return unpackNested(found.shape, data)
+    }
     case 'ArrayBuffer':
       return found.bytes.slice().buffer
     default:
@@ -267,7 +286,7 @@ function bytesIn(array: TypedArray): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 }
 
-/** A rectangular array of numbers as one tensor, or undefined. Sparse arrays are not rectangular. */
+/** A rectangular array of numbers as one tensor, or undefined. */
 function packNested(value: readonly unknown[]): { readonly shape: number[]; readonly data: Float64Array } | undefined {
   const shape: number[] = []
   for (let at: unknown = value; Array.isArray(at) && shape.length < 16; at = at[0]) shape.push(at.length)

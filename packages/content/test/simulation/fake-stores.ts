@@ -1,4 +1,17 @@
-import { applyChange, type BlobDriver, type BlobInfo, type Call, type Change, type Doc, HubError, type IndexDriver, matches, type Order, type Path, type Predicate } from '@tensorhub/core'
+import {
+  applyChange,
+  type BlobDriver,
+  type BlobInfo,
+  type Call,
+  type Change,
+  type Doc,
+  HubError,
+  type IndexDriver,
+  matches,
+  type Order,
+  type Path,
+  type Predicate,
+} from '@tensorhub/core'
 import type { Actor, Scheduler } from './scheduler.ts'
 
 /** The world's state: what the two stores hold. */
@@ -20,7 +33,12 @@ export type Mutation = 'no-verify' | 'young-blobs' | 'no-fresh'
 const indexCan = { maxDocBytes: 2 ** 24, transactions: true, uniqueKeys: false, watch: false } as const
 
 /** An index as one process sees it. Every call waits before and after its effect. */
-export function fakeIndex(world: World, scheduler: Scheduler, actor: Actor, mutation: Mutation | undefined): IndexDriver {
+export function fakeIndex(
+  world: World,
+  scheduler: Scheduler,
+  actor: Actor,
+  mutation: Mutation | undefined,
+): IndexDriver {
   const coll = (name: string) => {
     let docs = world.docs.get(name)
     if (docs === undefined) world.docs.set(name, (docs = new Map()))
@@ -35,7 +53,8 @@ export function fakeIndex(world: World, scheduler: Scheduler, actor: Actor, muta
   }
   /** The document that was inserted last and is not yet looked back at. */
   let unverified: Doc | undefined
-  const fresh = (change: Doc): Doc => (mutation === 'no-fresh' && change['state'] === 'fresh' ? { ...change, state: 'live' } : change)
+  const fresh = (change: Doc): Doc =>
+    mutation === 'no-fresh' && change['state'] === 'fresh' ? { ...change, state: 'live' } : change
   return {
     scheme: 'fake',
     can: indexCan,
@@ -49,7 +68,10 @@ export function fakeIndex(world: World, scheduler: Scheduler, actor: Actor, muta
     async *find(name: string, where: Predicate, o: Call & { order: Order; limit?: number; fields?: readonly Path[] }) {
       await scheduler.point(actor)
       const docs = found(name, where).slice(0, o.limit)
-      const told = mutation === 'no-verify' && name === '_chunks' && unverified !== undefined && actor.name.startsWith('writer') ? pretend(where, unverified) : docs
+      const told =
+        mutation === 'no-verify' && name === '_chunks' && unverified !== undefined && actor.name.startsWith('writer')
+          ? pretend(where, unverified, world)
+          : docs
       unverified = undefined
       for (const doc of told) {
         // A scan is no snapshot.
@@ -84,15 +106,22 @@ export function fakeIndex(world: World, scheduler: Scheduler, actor: Actor, muta
 }
 
 /** Rows as a document wants them. */
-function pretend(where: Predicate, doc: Doc): Doc[] {
+function pretend(where: Predicate, doc: Doc, world: World): Doc[] {
   if (where.op !== 'in') return []
-  const content = doc['content'] as unknown as { chunks?: { id: string; key: string }[] }
+  let content = doc.content as unknown as { chunks?: { id: string; key: string }[]; manifest?: { key: string } }
+  const blob = content.manifest && world.blobs.get(content.manifest.key)
+  if (blob) content = JSON.parse(new TextDecoder().decode(blob.bytes)) as { chunks: { id: string; key: string }[] }
   const keys = new Map(content.chunks?.map((chunk) => [chunk.id, chunk.key]))
   return where.values.map((id) => ({ _id: String(id), state: 'live', key: keys.get(String(id)) ?? String(id) }))
 }
 
 /** Blobs as one process sees them. */
-export function fakeBlobs(world: World, scheduler: Scheduler, actor: Actor, mutation: Mutation | undefined): BlobDriver {
+export function fakeBlobs(
+  world: World,
+  scheduler: Scheduler,
+  actor: Actor,
+  mutation: Mutation | undefined,
+): BlobDriver {
   const step = async <T>(effect: () => T): Promise<T> => {
     await scheduler.point(actor)
     const result = effect()
@@ -112,7 +141,18 @@ export function fakeBlobs(world: World, scheduler: Scheduler, actor: Actor, muta
     })
   return {
     scheme: 'fake',
-    can: { ifAbsent: false, ifVersion: false, meta: false, copy: false, sign: false, partMin: 1, partMax: 2 ** 30, partsMax: 1000, sizeMax: 2 ** 40, deleteMax: 1000 },
+    can: {
+      ifAbsent: false,
+      ifVersion: false,
+      meta: false,
+      copy: false,
+      sign: false,
+      partMin: 1,
+      partMax: 2 ** 30,
+      partsMax: 1000,
+      sizeMax: 2 ** 40,
+      deleteMax: 1000,
+    },
     stat: (key) => step(() => info(key)),
     read: (key) =>
       step(() => {
@@ -129,7 +169,10 @@ export function fakeBlobs(world: World, scheduler: Scheduler, actor: Actor, muta
         return found
       }),
     async write(key, body) {
-      return writeBytes(key, new Uint8Array(await new Response(body as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer()))
+      return writeBytes(
+        key,
+        new Uint8Array(await new Response(body as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer()),
+      )
     },
     writeBytes,
     delete: (keys) =>

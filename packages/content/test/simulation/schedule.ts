@@ -38,7 +38,9 @@ export async function schedule(seed: number, mutation?: Mutation): Promise<Outco
     if (content.manifest === undefined) return (content.chunks ?? []).some((chunk) => !world.blobs.has(chunk.key))
     const blob = world.blobs.get(content.manifest.key)
     if (blob === undefined) return true
-    return (JSON.parse(new TextDecoder().decode(blob.bytes)) as { chunks: { key: string }[] }).chunks.some((chunk) => !world.blobs.has(chunk.key))
+    return (JSON.parse(new TextDecoder().decode(blob.bytes)) as { chunks: { key: string }[] }).chunks.some(
+      (chunk) => !world.blobs.has(chunk.key),
+    )
   }
   const check = () => {
     for (const [id, doc] of acknowledged) {
@@ -57,13 +59,20 @@ export async function schedule(seed: number, mutation?: Mutation): Promise<Outco
     scheduler.start(`writer ${w}`, async (actor) => {
       const { index, blobs } = stores(actor)
       // Half the writers keep every manifest in a blob.
-      const writer = new ContentWriter(index, new ChunkRows(index, blobs), pool, { inline: 0, small: 1, manifest: w % 2 === 0 ? 0 : 1e9 })
+      const writer = new ContentWriter(index, new ChunkRows(index, blobs), pool, {
+        inline: 0,
+        small: 1,
+        manifest: w % 2 === 0 ? 0 : 1e9,
+      })
       for (let n = 0; n < 3; n++) {
         const value = VALUES.filter(() => scheduler.random() < 0.5)
         if (value.length === 0) value.push(VALUES[0] as Uint8Array<ArrayBuffer>)
         const _id = `d${++number}`
         try {
-          const doc = await writer.save(value, { coll: 'things', document: (content) => ({ _id, content: content as unknown as Doc['content'] }) as Doc })
+          const doc = await writer.save(value, {
+            coll: 'things',
+            document: (content) => ({ _id, content: content as unknown as Doc['content'] }) as Doc,
+          })
           acknowledged.set(_id, doc)
           saved++
           check()

@@ -1,0 +1,50 @@
+/** One of every kind of value the store keeps. */
+export function everyKind(): Record<string, unknown> {
+  const f32 = Float32Array.from({ length: 1000 }, (_, i) => i / 3)
+  return {
+    null: null,
+    booleans: [true, false],
+    numbers: [0, -0, 1.5, -1e300, 5e-324, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+    bigint: [0n, -(2n ** 70n)],
+    strings: ['', 'ß', '👍', '\u0000', '$t'],
+    date: new Date(1234567890123),
+    undefined: undefined,
+    empty: [{}, []],
+    typed: [
+      new Uint8Array([1, 2, 255]),
+      new Uint8ClampedArray([1, 255]),
+      new Int8Array([-1, 1]),
+      new Uint16Array([65535]),
+      new Int16Array([-3]),
+      new Uint32Array([2 ** 32 - 1]),
+      new Int32Array([-7]),
+      new BigUint64Array([2n ** 64n - 1n]),
+      new BigInt64Array([-(2n ** 63n)]),
+      f32,
+      new Float64Array([Math.PI, -0]),
+      new Float32Array(0),
+    ],
+    shared: { a: f32, b: f32 },
+    buffer: new Uint8Array([9, 8, 7]).buffer,
+    map: new Map<unknown, unknown>([
+      ['k', 1],
+      [2, new Date(5)],
+    ]),
+    set: new Set([1, 'two']),
+    tensors: [
+      { dtype: 'float32', shape: [2, 3], data: new Float32Array([1, 2, 3, 4, 5, 6]) },
+      { dtype: 'bfloat16', shape: [2], data: new Uint16Array([0x3f80, 0x4000]) },
+      { dtype: 'float16', shape: [1, 1], data: new Uint16Array([0x3c00]) },
+      { dtype: 'float8_e4m3', shape: [3], data: new Uint8Array([1, 2, 3]) },
+      { dtype: 'bool', shape: [2, 2], data: new Uint8Array([0, 1, 1, 0]) },
+      { dtype: 'int64', shape: [], data: new BigInt64Array([42n]) },
+      { dtype: 'float64', shape: [0, 5], data: new Float64Array(0) },
+    ],
+    nested: Array.from({ length: 20 }, (_, i) => Array.from({ length: 20 }, (_, j) => i * j - 0.5)),
+    ragged: [[1, 2], [3]],
+    $dollar: { $t: 't/0', $$twice: 1, $date: 'no' },
+    ['__proto__x']: 1,
+    ...Object.fromEntries([['__proto__', { polluted: true }]]),
+    constructor: 'an ordinary name',
+  }
+}
