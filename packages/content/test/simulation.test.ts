@@ -17,5 +17,22 @@ describe('random schedules of writers and collectors', () => {
   it('the same seed gives the same schedule', async () => {
     expect(await schedule(7)).toEqual(await schedule(7))
   })
+
+  // A simulation that cannot find anything proves nothing.
+  it.each<[Mutation, number]>([
+    ['no-fresh', 500],
+    ['young-blobs', 200],
+    ['no-verify', 6000],
+  ])('a protocol broken by %s is caught', async (mutation, most) => {
+    let caught: number | undefined
+    for (let seed = 1; seed <= most && caught === undefined; seed++) {
+      const lost = await schedule(seed, mutation).then(
+        (outcome) => outcome.lost,
+        // A collector that stops because a manifest is gone has found the loss as well.
+        () => 1,
+      )
+      if (lost > 0) caught = seed
+    }
+    expect(caught).toBeDefined()
+  })
 })
-void ({} as Mutation)

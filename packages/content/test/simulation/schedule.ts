@@ -44,7 +44,7 @@ export async function schedule(seed: number, mutation?: Mutation): Promise<Outco
   }
   const check = () => {
     for (const [id, doc] of acknowledged) {
-      if (!world.docs.get('things')?.has(id) || !missing(doc)) continue
+      if (world.docs.get('things')?.has(id) && !missing(doc)) continue
       lost++
       acknowledged.delete(id)
     }
@@ -82,8 +82,9 @@ export async function schedule(seed: number, mutation?: Mutation): Promise<Outco
           continue
         }
         if (scheduler.random() < 0.5) {
-          await index.delete('things', { op: 'eq', path: ['_id'], value: _id })
+          // From here on its owner no longer expects it, whether the call ends or its process dies.
           acknowledged.delete(_id)
+          await index.delete('things', { op: 'eq', path: ['_id'], value: _id })
         }
       }
     })
@@ -108,9 +109,7 @@ export async function schedule(seed: number, mutation?: Mutation): Promise<Outco
   const index = openIndex(fakeIndex(world, quiet, own, undefined))
   const blobs = openBlobs(fakeBlobs(world, quiet, own, undefined))
   const manifests = new ManifestLoader(blobs)
-  const damaged = [...acknowledged.values()].filter(missing)
-  if (damaged.length > 0) lost += damaged.length
-  else if (lost === 0) {
+  if (lost === 0) {
     for (let n = 0; n < 6; n++) {
       quiet.now = scheduler.now + (n + 1) * 100 * HOUR
       await collect(index, blobs, manifests, { collections: ['things'] })
