@@ -70,3 +70,15 @@ function plain(value: Value): unknown {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, part]) => [key, plain(part as Value)])
 }
+
+/** Repeats a check until it holds, for half a minute; then its last failure is the finding. */
+export async function eventually(holds: () => Promise<void>): Promise<void> {
+  for (const deadline = Date.now() + 30_000; ; ) {
+    try {
+      return await holds()
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+}

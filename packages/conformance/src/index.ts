@@ -1,4 +1,6 @@
+export { blobConformance } from './blob-suite/suite.ts'
 export { ConformanceError } from './expect.ts'
 export type { BlobHarness, Harness, IndexHarness } from './harness.ts'
 export { indexConformance } from './index-suite/suite.ts'
 export type { Runner } from './runner.ts'
+export { indexProperties, type PropertyOptions } from './properties/index-properties.ts'

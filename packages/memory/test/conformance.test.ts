@@ -1,11 +1,18 @@
-import { indexConformance } from '@tensorhub/conformance'
-import { type MemoryDocuments, memoryIndex } from '@tensorhub/memory'
+import { blobConformance, indexConformance, indexProperties } from '@tensorhub/conformance'
+import { type MemoryBytes, type MemoryDocuments, memoryBlobs, memoryIndex } from '@tensorhub/memory'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 
 const runner = { afterAll, beforeAll, describe, it }
+const index = {
+  make: () => memoryIndex(),
+  again: (driver: ReturnType<typeof memoryIndex>) => memoryIndex(driver.native?.() as MemoryDocuments),
+}
+const blobs = {
+  make: () => memoryBlobs(),
+  again: (driver: ReturnType<typeof memoryBlobs>) => memoryBlobs(driver.native?.() as MemoryBytes),
+  inProcess: true,
+}
 
-indexConformance(
-  'memory',
-  { make: () => memoryIndex(), again: (driver) => memoryIndex(driver.native?.() as MemoryDocuments) },
-  runner,
-)
+indexConformance('memory', index, runner)
+indexProperties('memory', index, runner)
+blobConformance('memory', blobs, runner)

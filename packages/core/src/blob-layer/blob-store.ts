@@ -99,7 +99,7 @@ export class BlobStore implements AsyncDisposable {
         const { size: _known, ...rest } = o
         return this.driver.writeBytes(key, bytes, rest)
       }
-      return this.driver.write(key, exactSize(streamOfBody(body), size), { ...o, ...(size === undefined ? {} : { size }) })
+      return this.driver.write(key, exactSize(streamOfBody(body), size, o.signal), { ...o, ...(size === undefined ? {} : { size }) })
     })
   }
 

@@ -31,7 +31,11 @@ function streamOfBytes(bytes: Uint8Array): ReadableStream<Uint8Array> {
 }
 
 /** Passes a stream through, erring when it ends short of or runs beyond `size`, or holds something that is no bytes. */
-export function exactSize(body: ReadableStream<Uint8Array>, size: number | undefined): ReadableStream<Uint8Array> {
+export function exactSize(
+  body: ReadableStream<Uint8Array>,
+  size: number | undefined,
+  signal?: AbortSignal,
+): ReadableStream<Uint8Array> {
   let seen = 0
   const wrong = (what: string) => new HubError('INVALID', `The body ${what}; the size given was ${size}.`, { at: { scheme: 'core', op: 'write' }, path: 'size' })
   return body.pipeThrough(
@@ -48,5 +52,7 @@ export function exactSize(body: ReadableStream<Uint8Array>, size: number | undef
         if (size !== undefined && seen < size) throw wrong(`ended after ${seen} bytes`)
       },
     }),
+    // Without it a driver that waits for a silent source would wait, and keep its temporary file, for ever.
+    signal ? { signal } : {},
   )
 }
