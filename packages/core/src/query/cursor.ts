@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Order, Predicate } from '../contracts/predicate.ts'
 import type { Doc, Operand, Path, TypeName, Value } from '../contracts/value.ts'
 import { HubError } from '../errors/hub-error.ts'
-import { arrayIndex, compareTuples, RANK, rankOf, type SortKey, sortKeys } from './compare.ts'
+import { compareTuples, RANK, rankOf, type SortKey, sortKeys } from './compare.ts'
 import { decodeValue, encodeValue } from './document-codec.ts'
 
 /** Where a page ended: the last document's sort keys. */
@@ -87,15 +87,15 @@ export function seekPredicate(order: Order, position: PagePosition): Predicate {
   return rungs.length === 1 ? (rungs[0] as Predicate) : { op: 'or', of: rungs }
 }
 
-/** Sound: true for every document whose key equals this one. Keys of object type are left to the final check. */
+/**
+ * True for every document whose key equals this one, unless the key came out of an array: such a document already passes the rung before, since
+ * {@link beyond} takes every array. Keys of object type are left to the final check.
+ */
 function sameAs(path: Path, key: SortKey): Predicate[] {
   if (key.rank === RANK.emptyArray) return [{ op: 'size', path, value: 0 }]
   // Missing counts as null; a null key may also come from a path that an array cuts off, where `eq null` does not match.
   if (key.rank === RANK.null || key.rank === RANK.object || key.rank === RANK.array) return []
-  const same: Predicate = { op: 'eq', path, value: key.value as Operand }
-  // A filter compares what a final numeric step picks as a whole, but a sort looks into it, if it is an array.
-  const whole = arrayIndex(path.at(-1) ?? '') !== undefined
-  return whole ? [{ op: 'or', of: [same, { op: 'type', path, types: ['array'] }] }] : [same]
+  return [{ op: 'eq', path, value: key.value as Operand }]
 }
 
 /** Sound: true for every document whose key stands beyond this one in the direction. */
