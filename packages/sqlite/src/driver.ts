@@ -27,8 +27,9 @@ import { Connection } from './connection.ts'
 import { mapError, sqliteCode } from './errors.ts'
 import { fieldSql } from './expressions.ts'
 import { compileFilter, compileOrder, type SqlValue, type Usage } from './filter.ts'
+import { filterShape } from './filter-shape.ts'
 import type { SqliteOptions } from './options.ts'
-import { Readers } from './readers.ts'
+import { BATCH_ROWS, Readers } from './readers.ts'
 import { Scanner } from './scanner.ts'
 import { openSchema } from './schema.ts'
 import { Shapes } from './shapes.ts'
@@ -84,6 +85,8 @@ class SqliteIndex implements IndexDriver {
   readonly #given: DatabaseSync | undefined
   readonly #commits = new Commits()
   readonly #judged = new Map<string, Judgement>()
+  readonly #plans = new Map<string, Plan>()
+  #plansOf = 0
   #writer: Connection | undefined
   #readers: Readers | undefined
   #scanner: Scanner | undefined
@@ -122,6 +125,7 @@ class SqliteIndex implements IndexDriver {
       this.#readers = await withLock(() => new Readers(this.#file), this.#lockTimeout)
       this.#scanner = new Scanner(this.#file)
       this.#queue = new WriteQueue(this.#writer, this.#lockTimeout, {
+        begun: () => this.#shapes.refresh(this.#writer as Connection),
         rolledBack: () => this.#shapes.rolledBack(),
         committed: () => this.#commits.committed(),
       })
@@ -201,18 +205,24 @@ class SqliteIndex implements IndexDriver {
 
   async insert(coll: string, docs: readonly Doc[], o: Call): Promise<void> {
     const rows = docs.map((doc) => ({ doc, body: this.#encode(coll, doc) }))
-    await this.#write('insert', coll, o.signal, (writer) => {
-      this.#table(writer, coll)
-      const insert = writer.prepare(`INSERT INTO "c_${coll}"(_id,body) VALUES(?,?)`)
-      for (const { doc, body } of rows) {
-        this.#learn(writer, coll, doc)
-        try {
-          insert.run(doc._id, body)
-        } catch (error) {
-          throw this.#constraint(error, coll, doc)
+    await this.#write(
+      'insert',
+      coll,
+      o.signal,
+      (writer) => {
+        this.#table(writer, coll)
+        const insert = writer.prepare(`INSERT INTO "c_${coll}"(_id,body) VALUES(?,?)`)
+        for (const { doc, body } of rows) {
+          this.#learn(writer, coll, doc)
+          try {
+            insert.run(doc._id, body)
+          } catch (error) {
+            throw this.#constraint(error, coll, doc)
+          }
         }
-      }
-    })
+      },
+      docs.length === 1,
+    )
     // Tables are never dropped: one that was seen committed stays.
     this.#tables.add(coll)
   }
@@ -224,11 +234,28 @@ class SqliteIndex implements IndexDriver {
   ): AsyncGenerator<Doc, void, undefined> {
     throwIfAborted(o.signal)
     try {
+      const few = this.#readNow(coll, where, o.order, o.limit)
+      if (few !== undefined) {
+        for (const doc of few) yield o.fields ? project(doc, o.fields) : doc
+        return
+      }
       for await (const doc of this.#readDocs(coll, where, o.order, o.limit, o.signal))
         yield o.fields ? project(doc, o.fields) : doc
     } catch (error) {
       throw mapError(error, this.#at('find', coll))
     }
+  }
+
+  /** The short way of a small read that an index serves: one synchronous step. Undefined where more care is needed. */
+  #readNow(coll: string, where: Predicate, order: Order, limit: number | undefined): Doc[] | undefined {
+    if (limit === undefined || limit > BATCH_ROWS || !this.#tables.has(coll)) return undefined
+    const plan = this.#plan(coll, where, order, limit)
+    const judgement = this.#judged.get(plan.sql)
+    if (!plan.limited || judgement === undefined || performance.now() > judgement.until) return undefined
+    if (judgement.served !== true && !judgement.quick) return undefined
+    const bodies = this.#readersOpen.now(plan.sql, plan.params)
+    if (bodies === undefined || this.#readersOpen.shapesVersion() !== this.#shapes.version) return undefined
+    return bodies.map(decodeDoc)
   }
 
   async count(coll: string, where: Predicate, o: Call): Promise<number> {
@@ -315,14 +342,17 @@ class SqliteIndex implements IndexDriver {
     coll: string,
     signal: AbortSignal | undefined,
     run: (writer: Connection) => T,
+    single = false,
   ): Promise<T> {
     throwIfAborted(signal, this.#at(op, coll))
     try {
-      return await (this.#queue as WriteQueue).push(() => {
-        const writer = this.#writer as Connection
-        this.#shapes.refresh(writer)
-        return run(writer)
-      }, signal)
+      return await (this.#queue as WriteQueue).push(
+        () => {
+          return run(this.#writer as Connection)
+        },
+        signal,
+        single,
+      )
     } catch (error) {
       throw mapError(error, this.#at(op, coll))
     }
@@ -343,6 +373,31 @@ class SqliteIndex implements IndexDriver {
   }
 
   #plan(coll: string, where: Predicate, order: Order, limit: number | undefined): Plan {
+    if (this.#plansOf !== this.#shapes.generation) {
+      this.#plans.clear()
+      this.#plansOf = this.#shapes.generation
+    }
+    const values: SqlValue[] = []
+    let shape = filterShape(where, values)
+    if (shape !== undefined) {
+      shape += `${coll}\u0000${limit === undefined ? '' : 'limit'}`
+      for (const key of order) shape += `${key.dir === 1 ? '+' : '-'}${key.path.join('.')}\u0000`
+      const known = this.#plans.get(shape)
+      if (known !== undefined) {
+        if (limit !== undefined && known.limited) values.push(limit)
+        return { ...known, params: values, where: known.where && where, order: known.order && order }
+      }
+    }
+    const plan = this.#compile(coll, where, order, limit)
+    // Where elements of arrays are compared too, values stand more than once.
+    if (shape !== undefined && plan.params.length === values.length + (plan.limited ? 1 : 0)) {
+      if (this.#plans.size >= 500) this.#plans.clear()
+      this.#plans.set(shape, plan)
+    }
+    return plan
+  }
+
+  #compile(coll: string, where: Predicate, order: Order, limit: number | undefined): Plan {
     const filter = compileFilter(where, coll, this.#shapes)
     const orderSql = order.length === 0 ? '' : compileOrder(order, coll, this.#shapes, filter.terms)
     const limited = limit !== undefined && filter.exact && orderSql !== undefined
@@ -498,10 +553,13 @@ class SqliteIndex implements IndexDriver {
     }
   }
 
-  /** Stores which fields hold arrays or objects, with the document. Known only once committed, by `refresh`. */
+  /** Stores which fields hold arrays or objects, in the transaction of the document. */
   #learn(writer: Connection, coll: string, doc: Doc): void {
-    for (const shape of this.#shapes.unknown(coll, doc))
+    const fresh = this.#shapes.unknown(coll, doc)
+    if (fresh.length === 0) return
+    for (const shape of fresh)
       writer.prepare('INSERT OR IGNORE INTO th_shapes(coll,shape) VALUES(?,?)').run(coll, shape)
+    this.#shapes.refresh(writer)
   }
 
   #constraint(error: unknown, coll: string, doc: Doc): unknown {

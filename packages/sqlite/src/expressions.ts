@@ -13,6 +13,19 @@ const NAME = /^[\p{L}_][\p{L}\p{N}_ -]{0,99}$/u
 
 /** The field's SQL, or undefined for paths that only JavaScript can follow: indexes into arrays and names with unusual characters. */
 export function fieldSql(path: Path): FieldSql | undefined {
+  const name = path.join('.')
+  const known = made.get(name)
+  if (known !== undefined) return known
+  const field = makeFieldSql(path)
+  if (made.size >= 1000) made.clear()
+  if (field !== undefined) made.set(name, field)
+  return field
+}
+
+/** These texts are long, and the same few fields come again with every query. */
+const made = new Map<string, FieldSql>()
+
+function makeFieldSql(path: Path): FieldSql | undefined {
   if (path.length === 0 || !path.every((step) => NAME.test(step))) return undefined
   if (path.length === 1 && path[0] === '_id') return { rank: '3', value: '_id' }
   const at = jsonPath(path)

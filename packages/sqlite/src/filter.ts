@@ -297,7 +297,8 @@ function negated(part: CompiledFilter): CompiledFilter {
   return { sql: `NOT coalesce(${part.sql},0)`, params: part.params, exact: true }
 }
 
-function sqlValue(value: Operand): SqlValue {
+/** A scalar as it is bound. */
+export function sqlValue(value: Operand): SqlValue {
   if (typeof value === 'boolean') return value ? 1 : 0
   if (value instanceof Date) return value.getTime()
   return value as SqlValue

@@ -1,12 +1,13 @@
 import { throwIfAborted } from '@tensorhub/core'
 import { Connection } from './connection.ts'
+import { isBusy } from './errors.ts'
 import type { SqlValue } from './filter.ts'
 import { withLock } from './with-lock.ts'
 
 type Row = Record<string, unknown>
 
 /** Rows a batch has at most, and ms it takes at most, before the event loop gets its turn. */
-const BATCH_ROWS = 256
+export const BATCH_ROWS = 256
 const BATCH_MS = 8
 const LOCK_TIMEOUT = 30_000
 
@@ -29,6 +30,19 @@ export class Readers {
   async all(sql: string, params: readonly SqlValue[], signal: AbortSignal | undefined): Promise<Row[]> {
     throwIfAborted(signal)
     return withLock(() => this.#short.prepare(sql).all(...params) as Row[], LOCK_TIMEOUT, signal)
+  }
+
+  /** The bodies of a short read at once; undefined when a lock is in the way. */
+  now(sql: string, params: readonly SqlValue[]): string[] | undefined {
+    try {
+      return this.#short
+        .prepare(sql)
+        .all(...params)
+        .map((row) => row['body'] as string)
+    } catch (error) {
+      if (isBusy(error)) return undefined
+      throw error
+    }
   }
 
   /** The highest row of the shapes, as of now. */

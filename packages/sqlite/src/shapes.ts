@@ -10,6 +10,8 @@ export class Shapes {
   readonly #known = new Map<string, Set<string>>()
   /** The highest row read; a higher one in the database means another process added some. */
   version = 0
+  /** Rises whenever something becomes known: plans made before may be wrong. */
+  generation = 0
 
   /** Reads rows that are new since last time. */
   refresh(connection: Connection): void {
@@ -56,6 +58,7 @@ export class Shapes {
       this.#known.set(coll, known)
     }
     known.add(shape)
+    this.generation++
   }
 }
 

@@ -4,6 +4,8 @@ import { withLock } from './with-lock.ts'
 
 interface Write {
   readonly run: () => unknown
+  /** One statement, atomic by itself: needs no savepoint. */
+  readonly single: boolean
   readonly signal: AbortSignal | undefined
   readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
@@ -22,6 +24,7 @@ const AT = { scheme: 'sqlite', op: 'write' }
 export class WriteQueue {
   readonly #connection: Connection
   readonly #lockTimeout: number
+  readonly #begun: () => void
   readonly #rolledBack: () => void
   readonly #committed: () => void
   #waiting: Write[] = []
@@ -31,21 +34,23 @@ export class WriteQueue {
   constructor(
     connection: Connection,
     lockTimeout: number,
-    on: { readonly rolledBack: () => void; readonly committed: () => void },
+    on: { readonly begun: () => void; readonly rolledBack: () => void; readonly committed: () => void },
   ) {
     this.#connection = connection
     this.#lockTimeout = lockTimeout
+    this.#begun = on.begun
     this.#rolledBack = on.rolledBack
     this.#committed = on.committed
   }
 
   /** Queues a write: a synchronous function on the write connection, inside the transaction. Aborting takes it out while it still waits. */
-  push<T>(run: () => T, signal: AbortSignal | undefined): Promise<T> {
+  push<T>(run: () => T, signal: AbortSignal | undefined, single: boolean): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const withdraw = () => this.#withdraw(write)
       const settle = () => signal?.removeEventListener('abort', withdraw)
       const write: Write = {
         run,
+        single,
         signal,
         resolve: (value: never) => {
           settle()
@@ -115,20 +120,23 @@ export class WriteQueue {
     const answers: (() => void)[] = []
     let next = 0
     try {
+      this.#begun()
       for (; next < this.#waiting.length; next++) {
         if (next >= MOST_WRITES || (next > 0 && performance.now() - started > MOST_MS)) break
         const write = this.#waiting[next] as Write
         taken.push(write)
-        this.#connection.prepare('SAVEPOINT w').run()
+        if (!write.single) this.#connection.prepare('SAVEPOINT w').run()
         try {
           const result = write.run()
-          this.#connection.prepare('RELEASE w').run()
+          if (!write.single) this.#connection.prepare('RELEASE w').run()
           answers.push(() => write.resolve(result as never))
         } catch (error) {
           // A full disk or an I/O error ends the whole transaction; then every write in it has failed.
           if (!database.isTransaction) throw error
-          database.exec('ROLLBACK TO w; RELEASE w')
-          this.#rolledBack()
+          if (!write.single) {
+            database.exec('ROLLBACK TO w; RELEASE w')
+            this.#rolledBack()
+          }
           answers.push(() => write.reject(error))
         }
       }
