@@ -10,7 +10,7 @@ export const CONTENT_COLLECTIONS: readonly Collection[] = ['datasets', 'models',
 const TASK_FIELDS = [
   'task_name', 'status', 'priority', 'not_before', 'requires', 'deps', 'deps_left', 'script', 'hyper_parameters', 'saved_result_keys',
   'max_attempts', 'attempts', 'infra_failures', 'epoch', 'claim', 'last_claim', 'runner', 'lease_ms', 'lease_until', 'heartbeat_at',
-  'progress', 'cancel_requested', 'result', 'artifacts', 'error', 'log_ref', 'output', 'history', 'finished_at', 'idempotency_key', 'refused_by',
+  'progress', 'cancel_requested', 'result', 'artifacts', 'error', 'log_ref', 'output', 'history', 'started_at', 'finished_at', 'idempotency_key', 'refused_by',
 ] as const
 
 /** The one list of reserved field names (design §6). Everywhere: names starting with `_`, and these. */

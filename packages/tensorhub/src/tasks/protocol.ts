@@ -1,0 +1,259 @@
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Call, type Change, HubError, type IndexStore, isHubError, type Order, type Predicate, type StoreClock, type Value } from '@tensorhub/core'
+import type { TaskError, TaskRecord } from './document.ts'
+
+const COLL = 'tasks'
+const HISTORY = 20
+/** A claim's default order: the most urgent, then the oldest (the original's newest-first starved old tasks; O10). */
+export const CLAIM_ORDER: Order = [
+  { path: ['priority'], dir: -1 },
+  { path: ['time'], dir: 1 },
+  { path: ['_id'], dir: 1 },
+]
+
+/** What a claim gave: the document as claimed, and the fence of every later write. */
+export interface Claim {
+  readonly doc: TaskRecord
+  readonly nonce: string
+}
+
+/** How a write under the fence ended: written, or lost to another owner. */
+export type Fenced = 'written' | 'lost'
+
+/**
+ * The task protocol of tasks.md §5.1, written once over `takeOne`, `update` and the store's clock. Every write of an owner filters on
+ * `{ _id, epoch, claim, status: 'running' }`: whoever lost the lease can change nothing. Time only moves leases; safety rests on epoch and nonce.
+ */
+export class TaskProtocol {
+  readonly #index: IndexStore
+  readonly #clock: StoreClock
+
+  constructor(index: IndexStore, clock: StoreClock) {
+    this.#index = index
+    this.#clock = clock
+  }
+
+  async makeIndexes(): Promise<void> {
+    const key = (name: string, dir: 1 | -1 = 1) => ({ path: [name], dir })
+    await this.#index.ensureIndex(COLL, [key('project_name'), key('task_name'), key('status'), key('priority', -1), key('time'), key('_id')])
+    await this.#index.ensureIndex(COLL, [key('project_name'), key('status'), key('priority', -1), key('time'), key('_id')])
+    await this.#index.ensureIndex(COLL, [key('status'), key('lease_until')])
+  }
+
+  /** Takes the first due task, or null. A lost reply is made certain by the nonce, which only this call knows. */
+  async claim(where: Predicate, order: Order, lease: number): Promise<Claim | null> {
+    for (let tries = 0; ; tries++) {
+      const now = await this.#clock.sync()
+      const nonce = randomBytes(16).toString('hex')
+      const due: Predicate = {
+        op: 'and',
+        of: [where, eq('status', 'pending'), { op: 'lte', path: ['not_before'], value: now }],
+      }
+      const change: Change = {
+        set: {
+          status: 'running',
+          claim: nonce,
+          runner: { id: RUNNER, host: hostname(), pid: process.pid },
+          started_at: now,
+          heartbeat_at: now,
+          lease_until: new Date(now.getTime() + lease),
+          progress: null,
+        },
+        inc: { epoch: 1, attempts: 1 },
+      }
+      try {
+        const doc = await this.#index.takeOne(COLL, due, change, { order })
+        return doc === null ? null : { doc: doc as TaskRecord, nonce }
+      } catch (error) {
+        if (isHubError(error, 'INVALID') || isHubError(error, 'CLOSED') || isHubError(error, 'DENIED') || tries >= 3) throw error
+        const mine = await this.#mine(nonce, error)
+        if (mine !== undefined) return { doc: mine as TaskRecord, nonce }
+      }
+    }
+  }
+
+  /** The task that a claim whose reply was lost took, if it took one; asked until there is an answer, or the lease would be nearly over. */
+  async #mine(nonce: string, failure: unknown): Promise<TaskRecord | undefined> {
+    for (let pause = 50; pause <= 3200; pause *= 2) {
+      try {
+        return (await this.#index.top(COLL, eq('claim', nonce))) as TaskRecord | undefined
+      } catch (error) {
+        if (isFinal(error)) throw error
+        await delay(pause * (0.5 + Math.random()))
+      }
+    }
+    throw failure
+  }
+
+  /** Prolongs the lease and carries progress out. @returns the document (with cancel_requested), or null: definitely lost. */
+  async heartbeat(claim: Claim, lease: number, progress: Value, o: Call = {}): Promise<TaskRecord | null> {
+    const now = await this.#clock.sync(o)
+    const set = { heartbeat_at: now, lease_until: new Date(now.getTime() + lease), progress }
+    return (await this.#index.takeOne(COLL, fence(claim), { set }, o)) as TaskRecord | null
+  }
+
+  /** Result and status in one write (O3, B11). */
+  commit(claim: Claim, result: { readonly [name: string]: Value }, output: Value): Promise<Fenced> {
+    return this.#fenced(
+      claim,
+      { set: { status: 'finished', result, output, error: null, finished_at: this.#clock.now(), lease_until: null } },
+      (doc) => doc.status === 'finished' && doc.claim === claim.nonce,
+    )
+  }
+
+  /** An attempt that failed: again with backoff while attempts are left, else failed. The partial result stays. */
+  async fail(claim: Claim, error: TaskError, o: { readonly result: { readonly [name: string]: Value }; readonly output: Value; readonly infra: boolean; readonly retryable: boolean; readonly counted?: boolean }): Promise<Fenced | 'retrying' | 'failed' | 'cancelled'> {
+    const { doc } = claim
+    const now = this.#clock.now()
+    const final = !o.retryable || doc.attempts >= doc.max_attempts
+    const ended = await this.#fenced(
+      claim,
+      {
+        set: {
+          status: final ? 'failed' : 'pending',
+          not_before: final ? now : new Date(now.getTime() + backoff(doc.attempts)),
+          error: { ...error },
+          result: o.result,
+          output: o.output,
+          claim: null,
+          last_claim: claim.nonce,
+          lease_until: null,
+          history: history(doc, error, now),
+          ...(final ? { finished_at: now } : {}),
+        },
+        inc: { epoch: 1, ...(o.infra ? { infra_failures: 1 } : {}), ...(o.counted === false ? { attempts: -1 } : {}) },
+      },
+      (found) => found.last_claim === claim.nonce,
+    )
+    if (ended === 'lost') return 'lost'
+    if (final) return 'failed'
+    return (await this.#cancelIfAsked(claim)) ? 'cancelled' : 'retrying'
+  }
+
+  /** Ends a running task whose cancellation was asked for. */
+  cancelRunning(claim: Claim, output: Value): Promise<Fenced> {
+    return this.#fenced(
+      claim,
+      { set: { status: 'cancelled', output, claim: null, last_claim: claim.nonce, lease_until: null, finished_at: this.#clock.now() }, inc: { epoch: 1 } },
+      (doc) => doc.last_claim === claim.nonce,
+    )
+  }
+
+  /** Gives a task back without counting the attempt (graceful end, or a refusal). */
+  async release(claim: Claim): Promise<Fenced> {
+    const ended = await this.#fenced(
+      claim,
+      { set: { status: 'pending', claim: null, last_claim: claim.nonce, lease_until: null }, inc: { epoch: 1, attempts: -1 } },
+      (doc) => doc.last_claim === claim.nonce,
+    )
+    if (ended === 'written') await this.#cancelIfAsked(claim)
+    return ended
+  }
+
+  /** A cancellation that was asked for after the last heartbeat must not be forgotten by a task that goes back to pending. */
+  async #cancelIfAsked(claim: Claim): Promise<boolean> {
+    const where: Predicate = { op: 'and', of: [eq('_id', claim.doc._id), eq('status', 'pending'), { op: 'eq', path: ['cancel_requested'], value: true }] }
+    return (await this.#index.update(COLL, where, { set: { status: 'cancelled', finished_at: this.#clock.now() }, inc: { epoch: 1 } })) > 0
+  }
+
+  /** Takes expired leases back: cancelled, failed, or pending again with backoff. Anyone may call it, at any time. @returns how many. */
+  async reap(project: string): Promise<number> {
+    const now = await this.#clock.sync()
+    const expired: Predicate = { op: 'and', of: [eq('status', 'running'), { op: 'lt', path: ['lease_until'], value: now }] }
+    let reaped = 0
+    const found: TaskRecord[] = []
+    for await (const doc of this.#index.find(COLL, { op: 'and', of: [eq('project_name', project), expired] }, { limit: 1000 })) found.push(doc as TaskRecord)
+    for (const doc of found) {
+      const error: TaskError = { code: 'LEASE_EXPIRED', message: `The runner of attempt ${doc.attempts} stopped sending heartbeats (it was killed, suspended, or cut off).` }
+      const status = doc.cancel_requested ? 'cancelled' : doc.attempts >= doc.max_attempts ? 'failed' : 'pending'
+      const set: Record<string, Value> = {
+        status,
+        claim: null,
+        lease_until: null,
+        not_before: status === 'pending' ? new Date(now.getTime() + backoff(doc.attempts)) : now,
+        error: { ...error },
+        history: history(doc, error, now),
+        ...(status === 'pending' ? {} : { finished_at: now }),
+      }
+      const where: Predicate = { op: 'and', of: [eq('_id', doc._id), eq('epoch', doc.epoch), eq('claim', doc.claim as string), expired] }
+      if ((await this.#index.takeOne(COLL, where, { set, inc: { epoch: 1, infra_failures: 1 } })) !== null) reaped++
+    }
+    return reaped
+  }
+
+  /** Cancels what matches: waiting tasks at once, running ones by asking their runners. */
+  async cancel(where: Predicate): Promise<number> {
+    const waiting = await this.#index.update(
+      COLL,
+      { op: 'and', of: [where, { op: 'in', path: ['status'], values: ['pending', 'blocked'] }] },
+      { set: { status: 'cancelled', finished_at: this.#clock.now() }, inc: { epoch: 1 } },
+    )
+    const running = await this.#index.update(COLL, { op: 'and', of: [where, eq('status', 'running')] }, { set: { cancel_requested: true } })
+    return waiting + running
+  }
+
+  /** Makes failed or cancelled tasks pending again, with all their attempts. */
+  requeue(where: Predicate): Promise<number> {
+    return this.#index.update(
+      COLL,
+      { op: 'and', of: [where, { op: 'in', path: ['status'], values: ['failed', 'cancelled'] }] },
+      { set: { status: 'pending', attempts: 0, not_before: new Date(0), cancel_requested: false, error: null, result: {} }, inc: { epoch: 1 }, unset: ['finished_at'] },
+    )
+  }
+
+  /**
+   * A write under the fence; when it matched nothing or the reply was lost, the document decides. Never repeated blindly. An index that does not
+   * answer is asked again for at least a minute: the work of hours may hang on this one write, and the fence makes a late one harmless.
+   */
+  async #fenced(claim: Claim, change: Change, mine: (doc: TaskRecord) => boolean): Promise<Fenced> {
+    let failure: unknown
+    const until = performance.now() + Math.max(60_000, claim.doc.lease_ms)
+    for (let pause = 50; performance.now() < until; pause = Math.min(pause * 2, 5000)) {
+      try {
+        if ((await this.#index.takeOne(COLL, fence(claim), change)) !== null) return 'written'
+        failure = undefined
+      } catch (error) {
+        if (isFinal(error)) throw error
+        failure = error
+      }
+      try {
+        const doc = (await this.#index.top(COLL, eq('_id', claim.doc._id))) as TaskRecord | undefined
+        if (doc !== undefined && mine(doc)) return 'written'
+        if (doc === undefined || doc.status !== 'running' || doc.claim !== claim.nonce || doc.epoch !== claim.doc.epoch) return 'lost'
+      } catch (error) {
+        if (isFinal(error)) throw error
+        failure = error
+      }
+      await delay(pause * (0.5 + Math.random()))
+    }
+    throw failure ?? new HubError('CONFLICT', `Task ${claim.doc._id} kept changing under its owner.`, { at: { scheme: 'hub', op: 'task' }, retryable: true })
+  }
+}
+
+/** What asking again cannot mend. */
+function isFinal(error: unknown): boolean {
+  return !isHubError(error) || ['INVALID', 'CLOSED', 'DENIED', 'UNSUPPORTED'].includes(error.code)
+}
+
+/** This process, among runners. */
+const RUNNER = randomBytes(8).toString('hex')
+
+function fence(claim: Claim): Predicate {
+  return { op: 'and', of: [eq('_id', claim.doc._id), eq('epoch', claim.doc.epoch), eq('claim', claim.nonce), eq('status', 'running')] }
+}
+
+function eq(field: string, value: string | number): Predicate {
+  return { op: 'eq', path: [field], value }
+}
+
+/** 1 s doubling to 5 min, ± 20 %, so that tasks that failed together do not come back together. */
+function backoff(attempt: number): number {
+  return Math.round(Math.min(300_000, 1000 * 2 ** Math.min(attempt - 1, 9)) * (0.8 + Math.random() * 0.4))
+}
+
+function history(doc: TaskRecord, error: TaskError, now: Date): Value[] {
+  const old = Array.isArray(doc['history']) ? (doc['history'] as Value[]) : []
+  return [...old, { epoch: doc.epoch, attempt: doc.attempts, at: now, code: error.code, message: error.message.slice(0, 500) }].slice(-HISTORY)
+}

@@ -1,0 +1,181 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { temporaryHub } from '../temporary-hub.ts'
+import { script, scriptFolder } from './script-folder.ts'
+
+describe('a script', () => {
+  it('whose default export returns the results', async () => {
+    const hub = await temporaryHub()
+    const path = await script('export default (task) => ({ double: task.hyperParameters.x * 2, name: task.name, attempt: task.attempt, nan: NaN, at: new Date(5) })')
+    await hub.createTask('t', path, { hyperParameters: { x: 21 }, note: 'tag' })
+    const outcome = await hub.runTopTask('t')
+    expect(outcome).toMatchObject({ status: 'finished', attempt: 1, result: { double: 42, name: 't', attempt: 1, at: new Date(5) } })
+    const task = await hub.tasks.top({ note: 'tag' })
+    expect(task).toMatchObject({ status: 'finished', attempts: 1, epoch: 1, result: { double: 42 }, error: null, lease_until: null })
+    expect(task?.result['nan']).toBeNaN()
+    expect(await hub.runTopTask('t')).toBe(false)
+    expect(await readdir(join(hub.folder, 'work', task?._id as string))).toEqual([])
+  })
+
+  it('whose named exports are the results, and that imports the task', async () => {
+    const hub = await temporaryHub()
+    await hub.createTask('t', await script("import { task } from 'tensorhub/task'\nexport const double = task.hyperParameters.x * 2\nexport const other = 'y'"), { hyperParameters: { x: 4 }, savedResultKeys: ['double'] })
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished', result: { double: 8 } })
+    expect((await hub.tasks.top())?.result).toEqual({ double: 8 })
+  })
+
+  it('in TypeScript, with static relative imports in folders, JSON and a literal dynamic import', async () => {
+    const hub = await temporaryHub()
+    const file = await scriptFolder({
+      'main.ts': `
+        import type { Nothing } from '../elsewhere/types.ts'
+        import type { Task } from 'tensorhub/task'
+        import { square } from './lib/math.ts'
+        import data from './data.json' with { type: 'json' }
+        export { square } from './lib/again.mts'
+        export default async function (task: Task): Promise<{ y: number; z: number }> {
+          const nothing: Nothing | undefined = undefined
+          const { later } = await import('./later.mjs')
+          return { y: square(task.hyperParameters['x'] as number) + data.plus, z: later }
+        }`,
+      'lib/math.ts': "import { two } from '../two.js'\nexport const square = (x: number): number => x ** two",
+      'lib/again.mts': "export { square } from './math.ts'",
+      'two.js': 'export const two = 2',
+      'later.mjs': 'export const later = 7',
+      'data.json': '{"plus":1}',
+      'unused.ts': 'export {}',
+    })
+    const record = await hub.createTask('t', file('main.ts'), { hyperParameters: { x: 3 } })
+    expect(record.script).toMatchObject({ entry: 'main.ts', lang: 'typescript' })
+    expect((record.script.files as readonly { path: string }[]).map((f) => f.path).sort()).toEqual(['data.json', 'later.mjs', 'lib/again.mts', 'lib/math.ts', 'main.ts', 'two.js'])
+    const outcome = await hub.runTopTask('t')
+    expect(outcome).toMatchObject({ status: 'finished', result: { y: 10, z: 7 } })
+  })
+
+  it('reaches the hub of its project, and its documents carry the task', async () => {
+    const hub = await temporaryHub()
+    await hub.saveDataset(new Float32Array([1, 2, 3]), 'mnist')
+    const path = await script("export default async ({ hub }) => { const [a, b, c] = await hub.findTopDataset('mnist'); await hub.saveModel({ w: new Float32Array([a + b + c]) }, 'mlp', { accuracy: 0.9 }); await hub.saveTrainingLog({ loss: 1 }); return { project: hub.projectName } }")
+    const task = await hub.createTask('t', path)
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished', result: { project: 'tutorial' } })
+    expect(await hub.findTopModel('mlp')).toEqual({ w: new Float32Array([6]) })
+    for (const record of [await hub.models.top(), await hub.logs.top()]) expect(record?.['task']).toEqual({ id: task._id, epoch: 1 })
+  })
+
+  it('that lacks a result fails, naming the key, and keeps the rest', async () => {
+    const hub = await temporaryHub()
+    await hub.createTask('t', await script('export default () => ({ a: 1 })'), { savedResultKeys: ['a', 'test_accuracy'], maxAttempts: 1 })
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'failed', result: { a: 1 }, error: { code: 'RESULT_MISSING', message: expect.stringContaining("'test_accuracy'") } })
+    expect(await hub.tasks.top()).toMatchObject({ status: 'failed', result: { a: 1 } })
+  })
+
+  it('that throws is tried again with backoff, then fails with text and stack', async () => {
+    const hub = await temporaryHub()
+    const path = await script("export default function train () { console.log('before'); throw new RangeError('bad learning rate') }")
+    await hub.createTask('t', path, { maxAttempts: 2 })
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'retrying', attempt: 1, error: { message: 'RangeError: bad learning rate' } })
+    const waiting = await hub.tasks.top()
+    expect(waiting).toMatchObject({ status: 'pending', attempts: 1, claim: null })
+    expect((waiting?.not_before as Date).getTime()).toBeGreaterThan((waiting?.['started_at'] as Date).getTime())
+    expect(await hub.runTopTask('t')).toBe(false)
+    expect(await hub.checkUnfinishedTask('t')).toBe(true)
+    let outcome = await hub.runTopTask('t')
+    while (outcome === false) outcome = await hub.runTopTask('t')
+    expect(outcome).toMatchObject({ status: 'failed', attempt: 2 })
+    const failed = await hub.tasks.top()
+    expect(failed).toMatchObject({ status: 'failed', error: { code: 'SCRIPT_ERROR', stack: expect.stringContaining('train') }, output: expect.stringContaining('before') })
+    expect(failed?.['history']).toHaveLength(2)
+    expect(await hub.checkUnfinishedTask('t')).toBe(false)
+  })
+
+  it.each([
+    ['process.exit(3)', 'SCRIPT_EXIT', 'code 3'],
+    ["process.kill(process.pid, 'SIGKILL')", 'INFRA', 'SIGKILL'],
+    ["(await import('node:fs')).writeSync(3, 'garbage\\n'); await new Promise(() => setInterval(() => {}, 1000))", 'SCRIPT_ERROR', 'descriptor 3'],
+    ["(await import('node:fs')).writeSync(3, '{\"kind\":\"result\"}\\n'); await new Promise(() => setInterval(() => {}, 1000))", 'SCRIPT_ERROR', 'descriptor 3'],
+    ["Promise.reject(new Error('nobody listens')); await new Promise(() => setInterval(() => {}, 1000))", 'SCRIPT_ERROR', 'nobody listens'],
+    ['const {', 'SCRIPT_ERROR', 'SyntaxError'],
+    ["await import('a-package-that-is-not-there')", 'SCRIPT_ERROR', 'a-package-that-is-not-there'],
+  ])('that ends badly (%s) is an outcome, and the runner lives', async (text, code, message) => {
+    const hub = await temporaryHub()
+    const path = await script(text === 'const {' ? 'export default () => new Function("const {")()' : `export default async () => { ${text} }`)
+    await hub.createTask('t', path, { maxAttempts: 1 })
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'failed', error: { code, message: expect.stringContaining(message) } })
+  })
+
+  it('that leaves a process with its pipes open outside its group does not hold the runner', async () => {
+    const hub = await temporaryHub()
+    const path = await script(`
+      import { spawn } from 'node:child_process'
+      export default () => { const far = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 20000)'], { detached: true, stdio: ['ignore', 'inherit', 'inherit'] }); far.unref(); return { pid: far.pid } }`)
+    await hub.createTask('t', path)
+    const outcome = await hub.runTopTask('t')
+    if (outcome === false || outcome.result === undefined) throw new Error('the task did not run')
+    expect(outcome.status).toBe('finished')
+    process.kill(outcome.result['pid'] as number, 'SIGKILL')
+  })
+
+  it('sees no environment but the allowed, and its parameters neither there nor in the arguments', async () => {
+    const hub = await temporaryHub()
+    process.env['A_SECRET_OF_THE_RUNNER'] = 'secret'
+    await hub.createTask('t', await script('export default () => ({ text: JSON.stringify([process.env, process.argv, process.execArgv]) })'), { hyperParameters: { token: 'do-not-show' } })
+    const outcome = await hub.runTopTask('t')
+    delete process.env['A_SECRET_OF_THE_RUNNER']
+    const text = outcome && (outcome.result?.['text'] as string)
+    expect(text).toContain('PATH')
+    expect(text).not.toMatch(/A_SECRET|do-not-show/)
+  })
+
+  it('that floods its output is bounded, counted, and does not block', async () => {
+    const hub = await temporaryHub()
+    const path = await script("export default async () => { process.stdout.write('BEGIN'); const b = Buffer.alloc(1 << 20, 0xc3); for (let i = 0; i < 100; i++) await new Promise((r) => process.stdout.write(b, r)); process.stdout.write('END'); return {} }")
+    await hub.createTask('t', path)
+    const before = process.memoryUsage().rss
+    const outcome = await hub.runTopTask('t')
+    expect(outcome).toMatchObject({ status: 'finished' })
+    expect(process.memoryUsage().rss - before).toBeLessThan(300 * 2 ** 20)
+    const output = (await hub.tasks.top())?.['output'] as string
+    expect(output.startsWith('BEGIN')).toBe(true)
+    expect(output.endsWith('END')).toBe(true)
+    expect(output).toMatch(/\d{8,} bytes left out/)
+    expect(output.length).toBeLessThan(2 ** 20)
+  })
+})
+
+describe('createTask refuses', () => {
+  it('what it cannot take, by name', async () => {
+    const hub = await temporaryHub()
+    const file = await scriptFolder({
+      'in/ok.mjs': 'export default () => ({})',
+      'in/out.mjs': "import '../far.mjs'",
+      'in/absolute.mjs': "import '/etc/far.mjs'",
+      'in/gone.mjs': "import './gone-too.mjs'",
+      'in/syntax.mjs': 'import {',
+      'in/old.cjs': 'module.exports = {}',
+      'far.mjs': '',
+    })
+    const path = file('in/ok.mjs')
+    await expect(hub.createTask('t', file('in/missing.mjs'))).rejects.toMatchObject({ code: 'NOT_FOUND', message: expect.stringContaining('missing.mjs') })
+    await expect(hub.createTask('t', file('in'))).rejects.toMatchObject({ code: 'INVALID' })
+    for (const [name, part] of [['out', '../far.mjs'], ['absolute', '/etc/far.mjs'], ['gone', './gone-too.mjs'], ['syntax', 'syntax.mjs']] as const) {
+      await expect(hub.createTask('t', file(`in/${name}.mjs`)), name).rejects.toMatchObject({ code: 'INVALID', message: expect.stringContaining(part) })
+    }
+    await expect(hub.createTask('t', file('in/old.cjs'))).rejects.toMatchObject({ code: 'INVALID', message: expect.stringContaining('.mjs') })
+    for (const option of ['requires', 'dependsOn', 'timeout']) await expect(hub.createTask('t', path, { [option]: 1 })).rejects.toMatchObject({ code: 'UNSUPPORTED', path: option })
+    for (const tag of ['status', 'epoch', 'claim', 'result', 'started_at', 'time']) await expect(hub.createTask('t', path, { [tag]: 1 }), tag).rejects.toMatchObject({ code: 'INVALID', path: tag })
+    for (const [option, value] of [['priority', 0.5], ['maxAttempts', 0], ['lease', '10 parsecs'], ['lease', 10], ['notBefore', 'soon'], ['savedResultKeys', 'x'], ['hyperParameters', []], ['idempotencyKey', '']] as const) {
+      await expect(hub.createTask('t', path, { [option]: value }), option).rejects.toMatchObject({ code: 'INVALID', path: option })
+    }
+    await expect(hub.createTask('', path)).rejects.toMatchObject({ code: 'INVALID', path: 'taskName' })
+    expect(await hub.tasks.count()).toBe(0)
+  })
+
+  it('a second task for the same idempotency key, and gives the first', async () => {
+    const hub = await temporaryHub()
+    const path = await script('export default () => ({})')
+    const [a, b] = await Promise.all([1, 2].map(() => hub.createTask('t', path, { idempotencyKey: 'once' })))
+    expect(a?._id).toBe(b?._id)
+    expect(await hub.tasks.count()).toBe(1)
+  })
+})
