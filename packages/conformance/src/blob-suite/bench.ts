@@ -71,7 +71,8 @@ export class BlobBench {
     const soon = new Date(Date.now() + 3_600_000)
     equal((await this.store.sweep({ before: soon, dryRun: true })).count, 0, `${what}: leftovers that sweep would free`)
     const driver = this.#made.find((made) => made.store === this.store)?.driver
-    if (driver !== undefined && this.harness.leftovers) equal(await this.harness.leftovers(driver), 0, `${what}: leftovers in the store`)
+    if (driver !== undefined && this.harness.leftovers)
+      equal(await this.harness.leftovers(driver), 0, `${what}: leftovers in the store`)
   }
 
   async end(): Promise<void> {

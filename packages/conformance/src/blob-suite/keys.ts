@@ -9,17 +9,27 @@ export const keyTests: readonly BlobTest[] = [
     async (bench) => {
       const p = bench.prefix()
       const keys = Array.from({ length: 1100 }, (_, i) => `${p}k${i}`)
-      for (let i = 0; i < keys.length; i += 50) await Promise.all(keys.slice(i, i + 50).map((key) => bench.store.write(key, key)))
+      for (let i = 0; i < keys.length; i += 50)
+        await Promise.all(keys.slice(i, i + 50).map((key) => bench.store.write(key, key)))
       const sorted = [...keys].sort(compareStrings)
       equal((await bench.keys(p)).join(), sorted.join(), 'all keys')
-      equal((await bench.keys(`${p}k99`)).join(), sorted.filter((key) => key.startsWith(`${p}k99`)).join(), 'the keys of a prefix')
-      const page = async (o: { after?: string; limit?: number }) => (await collect(bench.store.list(p, o))).map((info) => info.key)
+      equal(
+        (await bench.keys(`${p}k99`)).join(),
+        sorted.filter((key) => key.startsWith(`${p}k99`)).join(),
+        'the keys of a prefix',
+      )
+      const page = async (o: { after?: string; limit?: number }) =>
+        (await collect(bench.store.list(p, o))).map((info) => info.key)
       equal(await page({ limit: 3 }), sorted.slice(0, 3), 'limit 3')
       equal(await page({ limit: 0 }), [], 'limit 0')
       equal((await page({ limit: 1050 })).length, 1050, 'a limit beyond one page')
       equal(await page({ after: sorted[500] as string, limit: 2 }), sorted.slice(501, 503), 'after a key')
       equal((await page({ after: sorted[500] as string })).length, 599, 'how many after a key')
-      equal(await page({ after: `${sorted[500]}-none`, limit: 1 }), sorted.slice(501, 502), 'after a key that is not there')
+      equal(
+        await page({ after: `${sorted[500]}-none`, limit: 1 }),
+        sorted.slice(501, 502),
+        'after a key that is not there',
+      )
       equal(await page({ after: sorted[1099] as string }), [], 'after the last key')
       const infos = await collect(bench.store.list(p, { limit: 5 }))
       for (const info of infos) equal(info.size, info.key.length, `the size of ${info.key} in the list`)
@@ -31,20 +41,49 @@ export const keyTests: readonly BlobTest[] = [
     'list: a prefix is a beginning of text, and siblings of a folder stay apart and in order',
     async (bench) => {
       const p = bench.prefix()
-      const keys = ['a', 'a/b', 'a/b/c', 'a-', 'a.b', 'a0', 'ab', 'A', 'a/a-/x', 'a/a/x', 'a~', 'a=', 'a@b', 'a+b', '_a'].map((key) => p + key)
+      const keys = [
+        'a',
+        'a/b',
+        'a/b/c',
+        'a-',
+        'a.b',
+        'a0',
+        'ab',
+        'A',
+        'a/a-/x',
+        'a/a/x',
+        'a~',
+        'a=',
+        'a@b',
+        'a+b',
+        '_a',
+      ].map((key) => p + key)
       for (const key of keys) await bench.store.write(key, key)
       const sorted = [...keys].sort(compareStrings)
       const again = await bench.again()
       for (const store of [bench.store, again]) equal(await bench.keys(p, store), sorted, 'all keys')
       for (const prefix of ['a', 'a/', 'ab', 'a/a', 'a/b', 'a/b/', 'A', 'b', 'a/b/c', 'a/b/cd', '_']) {
-        equal(await bench.keys(p + prefix), sorted.filter((key) => key.startsWith(p + prefix)), `the keys that begin with ${prefix}`)
+        equal(
+          await bench.keys(p + prefix),
+          sorted.filter((key) => key.startsWith(p + prefix)),
+          `the keys that begin with ${prefix}`,
+        )
       }
       for (const after of sorted) {
-        equal((await collect(bench.store.list(p, { after }))).map((info) => info.key), sorted.filter((key) => compareStrings(key, after) > 0), `the keys after ${after}`)
+        equal(
+          (await collect(bench.store.list(p, { after }))).map((info) => info.key),
+          sorted.filter((key) => compareStrings(key, after) > 0),
+          `the keys after ${after}`,
+        )
       }
-      for (const key of keys) sameBytes(await bench.store.bytes(key), new TextEncoder().encode(key), `the content of ${key}`)
+      for (const key of keys)
+        sameBytes(await bench.store.bytes(key), new TextEncoder().encode(key), `the content of ${key}`)
       await bench.store.delete([`${p}a`])
-      equal(await bench.keys(p), sorted.filter((key) => key !== `${p}a`), 'the keys after deleting the one others lie under')
+      equal(
+        await bench.keys(p),
+        sorted.filter((key) => key !== `${p}a`),
+        'the keys after deleting the one others lie under',
+      )
     },
   ],
   [
@@ -62,9 +101,30 @@ export const keyTests: readonly BlobTest[] = [
     'keys: odd but allowed characters, long ones, names that differ by case only',
     async (bench) => {
       const p = bench.prefix()
-      const keys = ['.hidden', '..a', 'a..b', '-x', '~', '=', '+', '@', '_', 'A', 'a', 'tmp', '.tmp', 'x.tmp', 'x/.part', 'node_modules', 'index.html', `${'l'.repeat(200)}`, `${'d/'.repeat(100)}deep`]
+      const keys = [
+        '.hidden',
+        '..a',
+        'a..b',
+        '-x',
+        '~',
+        '=',
+        '+',
+        '@',
+        '_',
+        'A',
+        'a',
+        'tmp',
+        '.tmp',
+        'x.tmp',
+        'x/.part',
+        'node_modules',
+        'index.html',
+        `${'l'.repeat(200)}`,
+        `${'d/'.repeat(100)}deep`,
+      ]
       for (const key of keys) await bench.store.write(p + key, key)
-      for (const key of keys) sameBytes(await bench.store.bytes(p + key), new TextEncoder().encode(key), `the content of ${key}`)
+      for (const key of keys)
+        sameBytes(await bench.store.bytes(p + key), new TextEncoder().encode(key), `the content of ${key}`)
       equal(await bench.keys(p), keys.map((key) => p + key).sort(compareStrings), 'all keys')
       await bench.store.delete(keys.map((key) => p + key))
       equal(await bench.keys(p), [], 'the keys afterwards')
@@ -73,7 +133,28 @@ export const keyTests: readonly BlobTest[] = [
   [
     'keys: what is no key is INVALID before any I/O',
     async (bench) => {
-      for (const key of ['', '/', '/a', 'a/', 'a//b', '.', '..', 'a/../b', '../a', 'a/.', 'a\\b', 'a b', 'é', 'a\u0000', 'a%2e', 'con', 'a/nul.txt', 'x.', 'a?b', 'l'.repeat(600)]) {
+      for (const key of [
+        '',
+        '/',
+        '/a',
+        'a/',
+        'a//b',
+        '.',
+        '..',
+        'a/../b',
+        '../a',
+        'a/.',
+        'a\\b',
+        'a b',
+        'é',
+        'a\u0000',
+        'a%2e',
+        'con',
+        'a/nul.txt',
+        'x.',
+        'a?b',
+        'l'.repeat(600),
+      ]) {
         const what = `the key ${JSON.stringify(key.slice(0, 20))}`
         await rejects(() => bench.store.write(key, 'x'), 'INVALID', `writing ${what}`)
         await rejects(() => bench.store.read(key), 'INVALID', `reading ${what}`)
@@ -104,7 +185,10 @@ export const keyTests: readonly BlobTest[] = [
       await bench.store.write(`${p}a`, bytes, can.meta ? { contentType: 'text/x', meta: { m: '1' } } : {})
       if (!can.copy) {
         await rejects(() => bench.store.copy(`${p}a`, `${p}b`), 'UNSUPPORTED', 'copy')
-        check(bench.harness.narrow !== undefined || bench.store.driver.copy === undefined, 'a copy method without can.copy')
+        check(
+          bench.harness.narrow !== undefined || bench.store.driver.copy === undefined,
+          'a copy method without can.copy',
+        )
         return
       }
       const info = await bench.store.copy(`${p}a`, `${p}b`)
@@ -126,7 +210,10 @@ export const keyTests: readonly BlobTest[] = [
       await bench.store.write(key, 'signed')
       if (!(await bench.can()).sign) {
         await rejects(() => bench.store.sign(key, { method: 'GET', expiresIn: 60 }), 'UNSUPPORTED', 'sign')
-        check(bench.harness.narrow !== undefined || bench.store.driver.sign === undefined, 'a sign method without can.sign')
+        check(
+          bench.harness.narrow !== undefined || bench.store.driver.sign === undefined,
+          'a sign method without can.sign',
+        )
         return
       }
       const url = await bench.store.sign(key, { method: 'GET', expiresIn: 60 })

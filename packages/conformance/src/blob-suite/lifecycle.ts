@@ -22,8 +22,10 @@ export const lifecycleTests: readonly BlobTest[] = [
     'lifecycle: the capabilities are a whole record, and agree with the methods',
     async (bench) => {
       const can = await bench.can()
-      for (const name of ['ifAbsent', 'ifVersion', 'meta', 'copy', 'sign'] as const) equal(typeof can[name], 'boolean', `can.${name}`)
-      for (const name of ['partMin', 'partMax', 'partsMax', 'sizeMax', 'deleteMax'] as const) check(can[name] >= 1, `can.${name} is a positive number`)
+      for (const name of ['ifAbsent', 'ifVersion', 'meta', 'copy', 'sign'] as const)
+        equal(typeof can[name], 'boolean', `can.${name}`)
+      for (const name of ['partMin', 'partMax', 'partsMax', 'sizeMax', 'deleteMax'] as const)
+        check(can[name] >= 1, `can.${name} is a positive number`)
       check(can.partMin <= can.partMax, 'partMin is at most partMax')
       if (can.copy) check(bench.store.driver.copy !== undefined, 'can.copy without a copy method')
       if (can.sign) check(bench.store.driver.sign !== undefined, 'can.sign without a sign method')
@@ -108,7 +110,11 @@ export const lifecycleTests: readonly BlobTest[] = [
       if (driver === undefined) return
       const store = new BlobStore(driver)
       for (const [name, call] of calls(store, 'k')) {
-        await rejects(call, ['UNAVAILABLE', 'DENIED', 'INVALID', 'INTEGRITY', 'UNSUPPORTED', 'NOT_FOUND'], `${name} on an unusable store`)
+        await rejects(
+          call,
+          ['UNAVAILABLE', 'DENIED', 'INVALID', 'INTEGRITY', 'UNSUPPORTED', 'NOT_FOUND'],
+          `${name} on an unusable store`,
+        )
       }
       await store.close()
     },

@@ -37,7 +37,10 @@ export const memoryTests: readonly BlobTest[] = [
       }
       const info = await bench.store.write(key, source())
       equal(info.size, TOTAL, 'the size')
-      check(peak < ceiling, `writing 64 MiB held ${Math.round(peak / MIB)} MiB; at most ${Math.round(ceiling / MIB)} expected`)
+      check(
+        peak < ceiling,
+        `writing 64 MiB held ${Math.round(peak / MIB)} MiB; at most ${Math.round(ceiling / MIB)} expected`,
+      )
       const resting = held(collect)
       peak = 0
       let read = 0
@@ -45,7 +48,8 @@ export const memoryTests: readonly BlobTest[] = [
       for await (const part of body) {
         const before = read
         read += part.byteLength
-        if (Math.floor(before / (4 * MIB)) !== Math.floor(read / (4 * MIB))) peak = Math.max(peak, held(collect) - resting)
+        if (Math.floor(before / (4 * MIB)) !== Math.floor(read / (4 * MIB)))
+          peak = Math.max(peak, held(collect) - resting)
       }
       equal(read, TOTAL, 'how many bytes were read')
       check(peak < ROOM + 6 * partMin, `reading 64 MiB held ${Math.round(peak / MIB)} MiB`)

@@ -14,7 +14,11 @@ export const readTests: readonly BlobTest[] = [
         await rejects(() => bench.store.stat(key), 'NOT_FOUND', `stat of ${key}`)
         await rejects(() => bench.store.read(key), 'NOT_FOUND', `read of ${key}`)
         await rejects(() => bench.store.read(key, { range: { offset: 5 } }), 'NOT_FOUND', `a range of ${key}`)
-        await rejects(() => bench.store.readInto(key, new Uint8Array(1), { offset: 0 }), 'NOT_FOUND', `readInto of ${key}`)
+        await rejects(
+          () => bench.store.readInto(key, new Uint8Array(1), { offset: 0 }),
+          'NOT_FOUND',
+          `readInto of ${key}`,
+        )
         equal(await bench.store.exists(key), false, `exists of ${key}`)
       }
     },
@@ -42,7 +46,10 @@ export const readTests: readonly BlobTest[] = [
       ]
       for (const range of ranges) {
         const what = `the range ${JSON.stringify(range)}`
-        const expected = bytes.subarray(range.offset, range.length === undefined ? size : Math.min(size, range.offset + range.length))
+        const expected = bytes.subarray(
+          range.offset,
+          range.length === undefined ? size : Math.min(size, range.offset + range.length),
+        )
         sameBytes(await bench.store.bytes(`${p}x`, { range }), expected, what)
         const { info, body } = await bench.store.read(`${p}x`, { range })
         equal(info.size, size, `${what}: the size of the blob`)
@@ -61,11 +68,23 @@ export const readTests: readonly BlobTest[] = [
       await bench.store.write(`${p}x`, bytesOf(100))
       await bench.store.write(`${p}empty`, '')
       for (const range of [{ offset: 100 }, { offset: 101, length: 1 }, { offset: 1e9 }]) {
-        await rejects(() => bench.store.bytes(`${p}x`, { range }), 'RANGE', `the range ${JSON.stringify(range)} of 100 bytes`)
+        await rejects(
+          () => bench.store.bytes(`${p}x`, { range }),
+          'RANGE',
+          `the range ${JSON.stringify(range)} of 100 bytes`,
+        )
       }
-      await rejects(() => bench.store.bytes(`${p}empty`, { range: { offset: 1 } }), 'RANGE', 'offset 1 of an empty blob')
+      await rejects(
+        () => bench.store.bytes(`${p}empty`, { range: { offset: 1 } }),
+        'RANGE',
+        'offset 1 of an empty blob',
+      )
       equal((await bench.store.bytes(`${p}empty`, { range: { offset: 0 } })).byteLength, 0, 'offset 0 of an empty blob')
-      await rejects(() => bench.store.readInto(`${p}x`, new Uint8Array(50), { offset: 60 }), 'RANGE', 'reading 50 bytes from 60 of 100 into memory')
+      await rejects(
+        () => bench.store.readInto(`${p}x`, new Uint8Array(50), { offset: 60 }),
+        'RANGE',
+        'reading 50 bytes from 60 of 100 into memory',
+      )
       for (const range of [{ offset: -1 }, { offset: 0.5 }, { offset: 0, length: -1 }, { offset: Number.NaN }]) {
         await rejects(() => bench.store.bytes(`${p}x`, { range }), 'INVALID', `the range ${JSON.stringify(range)}`)
       }
@@ -76,11 +95,23 @@ export const readTests: readonly BlobTest[] = [
     async (bench) => {
       const p = bench.prefix()
       const first = await bench.store.write(`${p}x`, bytesOf(1000, 1))
-      sameBytes(await bench.store.bytes(`${p}x`, { ifVersion: first.version }), bytesOf(1000, 1), 'the version asked for')
+      sameBytes(
+        await bench.store.bytes(`${p}x`, { ifVersion: first.version }),
+        bytesOf(1000, 1),
+        'the version asked for',
+      )
       const second = await bench.store.write(`${p}x`, bytesOf(1000, 2))
       await rejects(() => bench.store.read(`${p}x`, { ifVersion: first.version }), 'CONFLICT', 'an old version')
-      await rejects(() => bench.store.read(`${p}x`, { ifVersion: first.version, range: { offset: 10, length: 5 } }), 'CONFLICT', 'a range of an old version')
-      await rejects(() => bench.store.readInto(`${p}x`, new Uint8Array(5), { offset: 0, ifVersion: first.version }), 'CONFLICT', 'an old version into memory')
+      await rejects(
+        () => bench.store.read(`${p}x`, { ifVersion: first.version, range: { offset: 10, length: 5 } }),
+        'CONFLICT',
+        'a range of an old version',
+      )
+      await rejects(
+        () => bench.store.readInto(`${p}x`, new Uint8Array(5), { offset: 0, ifVersion: first.version }),
+        'CONFLICT',
+        'an old version into memory',
+      )
       sameBytes(await bench.store.bytes(`${p}x`, { ifVersion: second.version }), bytesOf(1000, 2), 'the new version')
     },
   ],
@@ -123,7 +154,11 @@ export const readTests: readonly BlobTest[] = [
         check(isHubError(error), `a body that fails errs with a HubError, got ${String(error)}`)
         return
       }
-      sameBytes(new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer()), old, 'the body begun before the overwrite')
+      sameBytes(
+        new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer()),
+        old,
+        'the body begun before the overwrite',
+      )
     },
   ],
   [
@@ -132,7 +167,9 @@ export const readTests: readonly BlobTest[] = [
       const p = bench.prefix()
       const bytes = bytesOf(300_000, 8)
       await bench.store.write(`${p}x`, bytes)
-      const all = await Promise.all(Array.from({ length: 30 }, (_, i) => bench.store.bytes(`${p}x`, { range: { offset: i * 1000 } })))
+      const all = await Promise.all(
+        Array.from({ length: 30 }, (_, i) => bench.store.bytes(`${p}x`, { range: { offset: i * 1000 } })),
+      )
       for (const [i, part] of all.entries()) sameBytes(part, bytes.subarray(i * 1000), `reader ${i}`)
     },
   ],

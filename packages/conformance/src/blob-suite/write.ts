@@ -6,7 +6,10 @@ import { bytesOf, sameBytes, sha256, streamOf } from './bytes.ts'
 /** How a body may be given: in memory, as a stream of known length, as one of unknown length. */
 const WAYS = ['bytes', 'known size', 'unknown size'] as const
 
-function body(way: (typeof WAYS)[number], bytes: Uint8Array): [Uint8Array | ReadableStream<Uint8Array>, Pick<WriteOptions, 'size'>] {
+function body(
+  way: (typeof WAYS)[number],
+  bytes: Uint8Array,
+): [Uint8Array | ReadableStream<Uint8Array>, Pick<WriteOptions, 'size'>] {
   if (way === 'bytes') return [bytes, {}]
   return [streamOf(bytes), way === 'known size' ? { size: bytes.byteLength } : {}]
 }
@@ -38,11 +41,18 @@ export const writeTests: readonly BlobTest[] = [
           const info = await bench.store.write(key, data, options)
           equal([info.key, info.size], [key, size], `what write gives for ${size} bytes, ${way}`)
           check(typeof info.version === 'string' && info.version !== '', 'write gives a version')
-          check(info.modified instanceof Date && Math.abs(info.modified.getTime() - Date.now()) < 600_000, 'write gives the time of modification')
+          check(
+            info.modified instanceof Date && Math.abs(info.modified.getTime() - Date.now()) < 600_000,
+            'write gives the time of modification',
+          )
           for (const store of [bench.store, again]) {
             sameBytes(await store.bytes(key), bytes, `${size} bytes, ${way}`)
             const stat = await store.stat(key)
-            equal([stat.key, stat.size, stat.version], [key, size, info.version], `what stat gives for ${size} bytes, ${way}`)
+            equal(
+              [stat.key, stat.size, stat.version],
+              [key, size, info.version],
+              `what stat gives for ${size} bytes, ${way}`,
+            )
           }
         }
       }
@@ -79,11 +89,20 @@ export const writeTests: readonly BlobTest[] = [
       const part = await bench.part()
       for (const size of [10, part + 1, 2 * part]) {
         for (const wrong of [size - 1, size + 1, size + part]) {
-          await rejects(() => bench.store.write(`${p}x`, streamOf(bytesOf(size)), { size: wrong }), 'INVALID', `${size} bytes said to be ${wrong}`)
+          await rejects(
+            () => bench.store.write(`${p}x`, streamOf(bytesOf(size)), { size: wrong }),
+            'INVALID',
+            `${size} bytes said to be ${wrong}`,
+          )
         }
       }
-      await rejects(() => bench.store.write(`${p}x`, bytesOf(10), { size: 9 }), 'INVALID', '10 bytes in memory said to be 9')
-      for (const size of [-1, 1.5, Number.NaN]) await rejects(() => bench.store.write(`${p}x`, 'a', { size }), 'INVALID', `size ${size}`)
+      await rejects(
+        () => bench.store.write(`${p}x`, bytesOf(10), { size: 9 }),
+        'INVALID',
+        '10 bytes in memory said to be 9',
+      )
+      for (const size of [-1, 1.5, Number.NaN])
+        await rejects(() => bench.store.write(`${p}x`, 'a', { size }), 'INVALID', `size ${size}`)
       equal(await bench.keys(p), [], 'the keys afterwards')
       await bench.noLeftovers('after wrong sizes')
     },
@@ -107,8 +126,16 @@ export const writeTests: readonly BlobTest[] = [
       const failure = new HubError('INTEGRITY', 'The source failed.', { at: { scheme: 'test', op: 'read' } })
       for (const after of [0, 1, part + 1, 2 * part + 1]) {
         for (const key of [`${p}old`, `${p}new`]) {
-          await rejects(() => bench.store.write(key, failing(after, failure)), 'INTEGRITY', `a source of unknown size that fails after ${after}`)
-          await rejects(() => bench.store.write(key, failing(after, failure), { size: 4 * part }), 'INTEGRITY', `a source of known size that fails after ${after}`)
+          await rejects(
+            () => bench.store.write(key, failing(after, failure)),
+            'INTEGRITY',
+            `a source of unknown size that fails after ${after}`,
+          )
+          await rejects(
+            () => bench.store.write(key, failing(after, failure), { size: 4 * part }),
+            'INTEGRITY',
+            `a source of known size that fails after ${after}`,
+          )
         }
       }
       equal(await bench.keys(p), [`${p}old`], 'the keys afterwards')
@@ -146,8 +173,14 @@ export const writeTests: readonly BlobTest[] = [
             },
             { highWaterMark: 0 },
           )
-          await rejects(() => bench.store.write(key, source, { signal: stop.signal }), 'ABORTED', `a write aborted after ${after}`)
-          await eventually(async () => check(cancelled, `the source of a write aborted after ${after} was not cancelled`))
+          await rejects(
+            () => bench.store.write(key, source, { signal: stop.signal }),
+            'ABORTED',
+            `a write aborted after ${after}`,
+          )
+          await eventually(async () =>
+            check(cancelled, `the source of a write aborted after ${after} was not cancelled`),
+          )
         }
       }
       equal(await bench.keys(p), [`${p}old`], 'the keys afterwards')
@@ -262,16 +295,24 @@ export const writeTests: readonly BlobTest[] = [
       const p = bench.prefix()
       const again = await bench.again()
       const part = await bench.part()
-      for (const [size, racers] of [[20, 30], [part + 7, 5]] as const) {
+      for (const [size, racers] of [
+        [20, 30],
+        [part + 7, 5],
+      ] as const) {
         const key = `${p}${size}`
         const outcomes = await Promise.allSettled(
-          Array.from({ length: racers }, (_, i) => (i % 2 === 0 ? bench.store : again).write(key, streamOf(bytesOf(size, i + 1)), { when: { ifAbsent: true } })),
+          Array.from({ length: racers }, (_, i) =>
+            (i % 2 === 0 ? bench.store : again).write(key, streamOf(bytesOf(size, i + 1)), {
+              when: { ifAbsent: true },
+            }),
+          ),
         )
         const winners = outcomes.flatMap((outcome, i) => (outcome.status === 'fulfilled' ? [i] : []))
         equal(winners.length, 1, `how many of ${racers} racers of ${size} bytes won`)
         sameBytes(await again.bytes(key), bytesOf(size, (winners[0] as number) + 1), 'the content of the winner')
         for (const outcome of outcomes) {
-          if (outcome.status === 'rejected') await rejects(() => Promise.reject(outcome.reason), 'EXISTS', 'a losing racer')
+          if (outcome.status === 'rejected')
+            await rejects(() => Promise.reject(outcome.reason), 'EXISTS', 'a losing racer')
         }
       }
       await bench.noLeftovers('after a race')
@@ -282,11 +323,16 @@ export const writeTests: readonly BlobTest[] = [
     async (bench) => {
       const p = bench.prefix()
       const size = (await bench.part()) + 11
-      const infos: BlobInfo[] = await Promise.all(Array.from({ length: 6 }, (_, i) => bench.store.write(`${p}x`, streamOf(bytesOf(size, i + 1)))))
+      const infos: BlobInfo[] = await Promise.all(
+        Array.from({ length: 6 }, (_, i) => bench.store.write(`${p}x`, streamOf(bytesOf(size, i + 1)))),
+      )
       const { version } = await bench.store.stat(`${p}x`)
       const content = sha256(await bench.store.bytes(`${p}x`))
       const writer = infos.findIndex((info) => info.version === version)
-      check(writer >= 0 && content === sha256(bytesOf(size, writer + 1)), 'the content is not whole of one of the writers, that of its version')
+      check(
+        writer >= 0 && content === sha256(bytesOf(size, writer + 1)),
+        'the content is not whole of one of the writers, that of its version',
+      )
       equal((await collect(bench.store.list(p))).length, 1, 'how many keys')
     },
   ],
@@ -296,7 +342,11 @@ export const writeTests: readonly BlobTest[] = [
       const p = bench.prefix()
       const options = { contentType: 'application/x-tensor', meta: { kind: 'weights', 'with-dash': 'a b=c;"d"' } }
       if (!(await bench.can()).meta) {
-        await rejects(() => bench.store.write(`${p}x`, 'a', { contentType: 'text/plain' }), 'UNSUPPORTED', 'a content type')
+        await rejects(
+          () => bench.store.write(`${p}x`, 'a', { contentType: 'text/plain' }),
+          'UNSUPPORTED',
+          'a content type',
+        )
         await rejects(() => bench.store.write(`${p}x`, 'a', { meta: { a: 'b' } }), 'UNSUPPORTED', 'metadata')
         equal(await bench.keys(p), [], 'the keys after refused writes')
         return
@@ -306,13 +356,19 @@ export const writeTests: readonly BlobTest[] = [
         await bench.store.write(key, streamOf(bytesOf(size)), options)
         const { info, body: stream } = await (await bench.again()).read(key)
         await stream.cancel()
-        for (const [what, got] of [['stat', await bench.store.stat(key)], ['read', info]] as const) {
+        for (const [what, got] of [
+          ['stat', await bench.store.stat(key)],
+          ['read', info],
+        ] as const) {
           equal([got.contentType, { ...got.meta }], [options.contentType, options.meta], `${what} of ${size} bytes`)
         }
       }
       await bench.store.write(`${p}0`, 'now without')
       const bare = await bench.store.stat(`${p}0`)
-      check(bare.meta === undefined || Object.keys(bare.meta).length === 0, 'an overwrite without metadata keeps the old metadata')
+      check(
+        bare.meta === undefined || Object.keys(bare.meta).length === 0,
+        'an overwrite without metadata keeps the old metadata',
+      )
     },
   ],
 ]

@@ -150,6 +150,7 @@ export const documentTests: readonly IndexTest[] = [
         ['é'],
         'equality of an accented letter',
       )
+      equal(await bench.store.count(c, everything), 3, 'how many strings that look alike are kept apart')
     },
   ],
   [

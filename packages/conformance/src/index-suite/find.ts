@@ -89,6 +89,7 @@ export const findTests: readonly IndexTest[] = [
         { _id: 'big', a: 5n },
       ])
       equal(await ids(bench, c, { a: 5 }), ['big', 'number'], 'a: 5')
+      equal(await ids(bench, c, { a: 9 }), ['list'], 'a: 9')
       equal(await ids(bench, c, { a: { $gt: 4 } }), ['big', 'list', 'number'], '$gt: 4')
       equal(await ids(bench, c, { a: { $gt: 2, $lt: 6 } }), ['big', 'list', 'number'], 'two bounds on an array')
       equal(await ids(bench, c, { a: { $elemMatch: { $gt: 2, $lt: 6 } } }), [], '$elemMatch needs one element')

@@ -32,25 +32,28 @@ export const watchTests: readonly IndexTest[] = [
           await new Promise((resolve) => setTimeout(resolve, 20))
         }
       }
-      // When watching has begun cannot be known from outside, so documents are inserted until one is seen.
-      await until(
-        'an insert',
-        () => seen.some((event) => event.op === 'insert'),
-        (n) => bench.store.insert(c, [{ _id: `early${n}`, kind: 'a' }]),
-      )
-      await other.insert(c, [
-        { _id: 'x', kind: 'a' },
-        { _id: 'y', kind: 'b' },
-      ])
-      const has = (op: string) => () => seen.some((event) => event._id === 'x' && event.op === op)
-      if (can.watch) check(typeof seen[0]?._id === 'string', 'an event names its document')
-      await until('an insert', has('insert'))
-      await bench.store.update(c, parseFilter({ _id: 'x' }), { set: { n: 1 } })
-      await until('an update', has('update'))
-      await bench.store.delete(c, parseFilter({ _id: 'x' }))
-      await until('a delete', has('delete'))
-      check(!seen.some((event) => event._id === 'y'), 'watch told of a document that does not match')
-      stop.abort()
+      try {
+        // When watching has begun cannot be known from outside, so documents are inserted until one is seen.
+        await until(
+          'an insert',
+          () => seen.some((event) => event.op === 'insert'),
+          (n) => bench.store.insert(c, [{ _id: `early${n}`, kind: 'a' }]),
+        )
+        await other.insert(c, [
+          { _id: 'x', kind: 'a' },
+          { _id: 'y', kind: 'b' },
+        ])
+        const has = (op: string) => () => seen.some((event) => event._id === 'x' && event.op === op)
+        if (can.watch) check(typeof seen[0]?._id === 'string', 'an event names its document')
+        await until('an insert', has('insert'))
+        await bench.store.update(c, parseFilter({ _id: 'x' }), { set: { n: 1 } })
+        await until('an update', has('update'))
+        await bench.store.delete(c, parseFilter({ _id: 'x' }))
+        await until('a delete', has('delete'))
+        check(!seen.some((event) => event._id === 'y'), 'watch told of a document that does not match')
+      } finally {
+        stop.abort()
+      }
       const error = await outcome
       await rejects(() => Promise.reject(error), 'ABORTED', 'watch after its signal aborted')
     },

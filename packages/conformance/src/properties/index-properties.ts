@@ -1,4 +1,13 @@
-import { type Doc, encodeCursor, type IndexStore, matches, parseFilter, parseSort, project, withTieBreak } from '@tensorhub/core'
+import {
+  type Doc,
+  encodeCursor,
+  type IndexStore,
+  matches,
+  parseFilter,
+  parseSort,
+  project,
+  withTieBreak,
+} from '@tensorhub/core'
 import fc from 'fast-check'
 import { check, collect, equal, rejects, sameDocs, show } from '../expect.ts'
 import type { IndexHarness } from '../harness.ts'
@@ -50,10 +59,17 @@ async function play(bench: IndexBench, docs: readonly Doc[], steps: readonly Ste
     try {
       await take(bench.store, c, model, step, transactions)
     } catch (error) {
-      throw new Error(`${show(step)} over ${show(model.docs)}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+      throw new Error(
+        `${show(step)} over ${show(model.docs)}: ${error instanceof Error ? error.message : String(error)}`,
+        { cause: error },
+      )
     }
   }
-  sameDocs(await collect(bench.store.find(c, { op: 'everything' })), model.find({ op: 'everything' }, withTieBreak([])) ?? [], 'the collection at the end')
+  sameDocs(
+    await collect(bench.store.find(c, { op: 'everything' })),
+    model.find({ op: 'everything' }, withTieBreak([])) ?? [],
+    'the collection at the end',
+  )
   await bench.store.delete(c, { op: 'everything' })
 }
 
@@ -65,10 +81,17 @@ async function take(store: IndexStore, c: string, model: Model, step: Step, tran
       const expected = model.find(where, withTieBreak(order))
       const { limit } = step
       const fields = step.fields?.map((path) => path.split('.'))
-      const finding = () => collect(store.find(c, where, { order, ...(limit === undefined ? {} : { limit }), ...(fields ? { fields } : {}) }))
+      const finding = () =>
+        collect(
+          store.find(c, where, { order, ...(limit === undefined ? {} : { limit }), ...(fields ? { fields } : {}) }),
+        )
       equal(await store.count(c, where), model.docs.filter((doc) => matches(where, doc)).length, 'count')
       if (expected === undefined) return refusedOrder(store, c, model, step)
-      sameDocs(await finding(), expected.slice(0, limit).map((doc) => (fields ? project(doc, fields) : doc)), 'find')
+      sameDocs(
+        await finding(),
+        expected.slice(0, limit).map((doc) => (fields ? project(doc, fields) : doc)),
+        'find',
+      )
       await direct(store, c, model, where)
       return
     }
@@ -79,7 +102,9 @@ async function take(store: IndexStore, c: string, model: Model, step: Step, tran
       if (expected === undefined) return
       const paged: Doc[] = []
       for (let after: string | undefined; ; ) {
-        const page = await collect(store.find(c, where, { order, limit: step.size, ...(after === undefined ? {} : { after }) }))
+        const page = await collect(
+          store.find(c, where, { order, limit: step.size, ...(after === undefined ? {} : { after }) }),
+        )
         paged.push(...page)
         if (page.length < step.size || paged.length > expected.length) break
         after = encodeCursor(total, page.at(-1) as Doc)
@@ -110,7 +135,11 @@ async function take(store: IndexStore, c: string, model: Model, step: Step, tran
       }
       const changed = model.change([first], step.change)
       if (changed === undefined) {
-        await rejects(() => store.takeOne(c, where, step.change, { order }), 'INVALID', 'a takeOne whose change cannot be made')
+        await rejects(
+          () => store.takeOne(c, where, step.change, { order }),
+          'INVALID',
+          'a takeOne whose change cannot be made',
+        )
         return
       }
       const taken = await store.takeOne(c, where, step.change, { order })
@@ -131,7 +160,12 @@ async function refusedOrder(store: IndexStore, c: string, model: Model, step: St
 }
 
 /** What the driver itself gives, without core's post-filter: a superset, and exact where it says so. */
-async function direct(store: IndexStore, c: string, model: Model, where: ReturnType<typeof parseFilter>): Promise<void> {
+async function direct(
+  store: IndexStore,
+  c: string,
+  model: Model,
+  where: ReturnType<typeof parseFilter>,
+): Promise<void> {
   const { driver } = store
   const order = withTieBreak([])
   const exact = driver.exact?.(c, where, order) ?? { where: true, order: true }

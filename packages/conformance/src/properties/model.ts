@@ -1,4 +1,15 @@
-import { applyChange, type Change, checkChange, checkDoc, compareDocs, type Doc, isHubError, matches, type Order, type Predicate } from '@tensorhub/core'
+import {
+  applyChange,
+  type Change,
+  checkChange,
+  checkDoc,
+  compareDocs,
+  type Doc,
+  isHubError,
+  matches,
+  type Order,
+  type Predicate,
+} from '@tensorhub/core'
 
 /** What a collection must hold: plain arrays, `matches()` and `compareDocs`. */
 export class Model {

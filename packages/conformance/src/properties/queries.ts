@@ -7,7 +7,13 @@ export type RawFilter = Record<string, unknown>
 
 /** One step against the store, and so against the model. */
 export type Step =
-  | { readonly kind: 'find'; readonly filter: RawFilter; readonly sort: SortInput; readonly limit: number | undefined; readonly fields: readonly string[] | undefined }
+  | {
+      readonly kind: 'find'
+      readonly filter: RawFilter
+      readonly sort: SortInput
+      readonly limit: number | undefined
+      readonly fields: readonly string[] | undefined
+    }
   | { readonly kind: 'pages'; readonly filter: RawFilter; readonly sort: SortInput; readonly size: number }
   | { readonly kind: 'update'; readonly filter: RawFilter; readonly change: Change }
   | { readonly kind: 'takeOne'; readonly filter: RawFilter; readonly sort: SortInput; readonly change: Change }
@@ -16,13 +22,19 @@ export type Step =
 type Found = { readonly path: string; readonly value: Value }
 
 function isOperand(value: Value): boolean {
-  return typeof value !== 'object' || value === null || value instanceof Date || (Array.isArray(value) && value.every((part: Value) => isOperand(part)))
+  return (
+    typeof value !== 'object' ||
+    value === null ||
+    value instanceof Date ||
+    (Array.isArray(value) && value.every((part: Value) => isOperand(part)))
+  )
 }
 
 /** Steps whose paths and operands come mostly from the documents themselves, so that most filters match some of them and not all. */
 export function stepsOf(docs: readonly Doc[], count: number): fc.Arbitrary<Step[]> {
   const found = pathsOf(docs)
-  const somewhere: fc.Arbitrary<Found> = found.length === 0 ? fc.constant({ path: 'a', value: null }) : fc.constantFrom(...found)
+  const somewhere: fc.Arbitrary<Found> =
+    found.length === 0 ? fc.constant({ path: 'a', value: null }) : fc.constantFrom(...found)
   const anywhere = fc.constantFrom(...NAMES, 'a.b', 'b.a', 'a.0', 'c.n', 'a.b.c', 'a.0.b', 'missing', 'n.1')
   const place: fc.Arbitrary<Found> = fc.oneof(
     { weight: 5, arbitrary: somewhere },
@@ -41,24 +53,65 @@ export function stepsOf(docs: readonly Doc[], count: number): fc.Arbitrary<Step[
     { weight: 2, arbitrary: two.map(([x, y]) => ({ ...x, ...y })) },
     { weight: 1, arbitrary: fc.tuple(two, leaf).map(([of, other]) => ({ $or: [{ $and: of }, { $nor: [other] }] })) },
   )
-  const path = fc.oneof({ weight: 2, arbitrary: fc.constantFrom(...NAMES) }, { weight: 1, arbitrary: place.map((at) => at.path) }, { weight: 1, arbitrary: fc.constant('_id') })
-  const sort: fc.Arbitrary<SortInput> = fc.uniqueArray(fc.tuple(path, fc.constantFrom(1 as const, -1 as const)), { maxLength: 3, selector: ([name]) => name })
-  const fields = fc.option(fc.uniqueArray(fc.oneof(fc.constantFrom(...NAMES), fc.constantFrom('a.b', 'b.a', 'c.n')), { maxLength: 3 }), { nil: undefined })
+  const path = fc.oneof(
+    { weight: 2, arbitrary: fc.constantFrom(...NAMES) },
+    { weight: 1, arbitrary: place.map((at) => at.path) },
+    { weight: 1, arbitrary: fc.constant('_id') },
+  )
+  const sort: fc.Arbitrary<SortInput> = fc.uniqueArray(fc.tuple(path, fc.constantFrom(1 as const, -1 as const)), {
+    maxLength: 3,
+    selector: ([name]) => name,
+  })
+  const fields = fc.option(
+    fc.uniqueArray(fc.oneof(fc.constantFrom(...NAMES), fc.constantFrom('a.b', 'b.a', 'c.n')), { maxLength: 3 }),
+    { nil: undefined },
+  )
   const target = fc.constantFrom(...NAMES, 'a.b', 'b.c.n', 'fresh')
   const change: fc.Arbitrary<Change> = fc
-    .uniqueArray(fc.tuple(target, fc.oneof(valueOf(1).map((value) => ({ set: value })), fc.constant('unset' as const), fc.constantFrom(1, -2, 0.5).map((by) => ({ inc: by })))), {
-      minLength: 1,
-      maxLength: 3,
-      // Paths that overlap are refused before any driver sees them.
-      selector: ([name]) => name.split('.')[0],
-    })
+    .uniqueArray(
+      fc.tuple(
+        target,
+        fc.oneof(
+          valueOf(1).map((value) => ({ set: value })),
+          fc.constant('unset' as const),
+          fc.constantFrom(1, -2, 0.5).map((by) => ({ inc: by })),
+        ),
+      ),
+      {
+        minLength: 1,
+        maxLength: 3,
+        // Paths that overlap are refused before any driver sees them.
+        selector: ([name]) => name.split('.')[0],
+      },
+    )
     .map(changeOf)
   const step: fc.Arbitrary<Step> = fc.oneof(
-    { weight: 10, arbitrary: fc.record({ kind: fc.constant('find' as const), filter, sort, limit: fc.option(fc.integer({ min: 0, max: 8 }), { nil: undefined }), fields }) },
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('pages' as const), filter, sort, size: fc.integer({ min: 1, max: 4 }) }) },
+    {
+      weight: 10,
+      arbitrary: fc.record({
+        kind: fc.constant('find' as const),
+        filter,
+        sort,
+        limit: fc.option(fc.integer({ min: 0, max: 8 }), { nil: undefined }),
+        fields,
+      }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({ kind: fc.constant('pages' as const), filter, sort, size: fc.integer({ min: 1, max: 4 }) }),
+    },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('update' as const), filter, change }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('takeOne' as const), filter, sort, change }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete' as const), filter: fc.oneof(byId, filter.filter((one) => Object.keys(one).length > 0)) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constant('delete' as const),
+        filter: fc.oneof(
+          byId,
+          filter.filter((one) => Object.keys(one).length > 0),
+        ),
+      }),
+    },
   )
   return fc.array(step, { minLength: count, maxLength: count })
 }
@@ -86,7 +139,9 @@ function condition(at: Found, somewhere: fc.Arbitrary<Found>): fc.Arbitrary<unkn
   const several = fc.array(operand, { maxLength: 4 })
   const range = fc.constantFrom('$gt', '$gte', '$lt', '$lte')
   const text = typeof own === 'string' ? own : 'a'
-  const part = fc.tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 3 })).map(([from, length]) => [...text].slice(from, from + length).join(''))
+  const part = fc
+    .tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 3 }))
+    .map(([from, length]) => [...text].slice(from, from + length).join(''))
   const head = fc.integer({ min: 0, max: 3 }).map((length) => [...text].slice(0, length).join(''))
   const pattern = fc.constantFrom('^a', 'b$', 'a.', '[ab]', '^.$', 'B', 'a|b', '^$', '\\d', 'é')
   const operators: fc.Arbitrary<Record<string, unknown>> = fc.oneof(
@@ -98,13 +153,39 @@ function condition(at: Found, somewhere: fc.Arbitrary<Found>): fc.Arbitrary<unkn
     { weight: 2, arbitrary: several.map((values) => ({ $nin: values })) },
     { weight: 1, arbitrary: several.map((values) => ({ $all: values })) },
     { weight: 1, arbitrary: fc.boolean().map((value) => ({ $exists: value })) },
-    { weight: 1, arbitrary: fc.integer({ min: 0, max: 3 }).map((value) => ({ $size: Array.isArray(at.value) && value === 3 ? at.value.length : value })) },
-    { weight: 1, arbitrary: fc.uniqueArray(fc.constantFrom('number', 'string', 'bool', 'date', 'null', 'array', 'object'), { minLength: 1, maxLength: 2 }).map((types) => ({ $type: types.length === 1 ? types[0] : types })) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .integer({ min: 0, max: 3 })
+        .map((value) => ({ $size: Array.isArray(at.value) && value === 3 ? at.value.length : value })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .uniqueArray(fc.constantFrom('number', 'string', 'bool', 'date', 'null', 'array', 'object'), {
+          minLength: 1,
+          maxLength: 2,
+        })
+        .map((types) => ({ $type: types.length === 1 ? types[0] : types })),
+    },
     { weight: 1, arbitrary: head.map((value) => ({ $prefix: value })) },
     { weight: 1, arbitrary: part.map((value) => ({ $contains: value })) },
-    { weight: 1, arbitrary: fc.tuple(pattern, fc.boolean()).map(([value, i]) => (i ? { $regex: value, $options: 'i' } : { $regex: value })) },
-    { weight: 1, arbitrary: fc.tuple(range, operand, range, operand).map(([x, v, y, w]) => ({ $elemMatch: { [x]: v, [y]: w } })) },
-    { weight: 1, arbitrary: fc.tuple(fc.constantFrom(...NAMES), range, operand).map(([name, x, v]) => ({ $elemMatch: { [name]: { [x]: v } } })) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(pattern, fc.boolean())
+        .map(([value, i]) => (i ? { $regex: value, $options: 'i' } : { $regex: value })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(range, operand, range, operand).map(([x, v, y, w]) => ({ $elemMatch: { [x]: v, [y]: w } })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(fc.constantFrom(...NAMES), range, operand)
+        .map(([name, x, v]) => ({ $elemMatch: { [name]: { [x]: v } } })),
+    },
   )
   return fc.oneof(
     { weight: 3, arbitrary: operand },

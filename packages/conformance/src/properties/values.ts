@@ -5,17 +5,62 @@ import fc from 'fast-check'
 export const NAMES = ['a', 'b', 'c', 'n', `odd "key' ü😀`] as const
 
 const text = fc.oneof(
-  { weight: 6, arbitrary: fc.constantFrom('', 'a', 'b', 'ab', 'abc', 'A', 'a%', 'a_', "'", '"', '😀', '\uffff', 'é', 'a\u0000', '1', 'true', 'null') },
+  {
+    weight: 6,
+    arbitrary: fc.constantFrom(
+      '',
+      'a',
+      'b',
+      'ab',
+      'abc',
+      'A',
+      'a%',
+      'a_',
+      "'",
+      '"',
+      '😀',
+      '\uffff',
+      'é',
+      'a\u0000',
+      '1',
+      'true',
+      'null',
+    ),
+  },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 6 }) },
 )
 
 const number = fc.oneof(
   { weight: 6, arbitrary: fc.integer({ min: -3, max: 5 }) },
-  { weight: 2, arbitrary: fc.constantFrom(0.5, -1.5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER, 1e300, 5e-324) },
-  { weight: 1, arbitrary: fc.double({ noDefaultInfinity: true }).filter((n) => !Number.isInteger(n) || Number.isSafeInteger(n)) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(
+      0.5,
+      -1.5,
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      Number.NEGATIVE_INFINITY,
+      Number.MAX_SAFE_INTEGER,
+      -Number.MAX_SAFE_INTEGER,
+      1e300,
+      5e-324,
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.double({ noDefaultInfinity: true }).filter((n) => !Number.isInteger(n) || Number.isSafeInteger(n)),
+  },
 )
 
-const big = fc.constantFrom(1n, 3n, -2n, 9007199254740991n, 9007199254740993n, 9223372036854775000n, -9223372036854775000n)
+const big = fc.constantFrom(
+  1n,
+  3n,
+  -2n,
+  9007199254740991n,
+  9007199254740993n,
+  9223372036854775000n,
+  -9223372036854775000n,
+)
 const date = fc.constantFrom(0, 1, -1, 3, 1700000000000, -62135596800000).map((ms) => new Date(ms))
 
 /** A leaf: every kind there is. */
@@ -29,7 +74,9 @@ export const scalar: fc.Arbitrary<Value> = fc.oneof(
 )
 
 function record(part: fc.Arbitrary<Value>): fc.Arbitrary<Record<string, Value>> {
-  return fc.uniqueArray(fc.tuple(fc.constantFrom(...NAMES), part), { maxLength: 3, selector: ([name]) => name }).map((pairs) => Object.fromEntries(pairs))
+  return fc
+    .uniqueArray(fc.tuple(fc.constantFrom(...NAMES), part), { maxLength: 3, selector: ([name]) => name })
+    .map((pairs) => Object.fromEntries(pairs))
 }
 
 /** A value of some depth: scalars, arrays, objects, and arrays of either. */
@@ -44,9 +91,9 @@ export function valueOf(depth: number): fc.Arbitrary<Value> {
 }
 
 /** Documents of one collection. Each `_id` differs; some have astral characters, so that their order shows. */
-export const documents: fc.Arbitrary<Doc[]> = fc.array(record(valueOf(2)), { minLength: 1, maxLength: 14 }).map((records) =>
-  records.map((fields, i): Doc => ({ ...fields, _id: `${['d', '😀', '\uffff', ''][i % 4]}${i}` })),
-)
+export const documents: fc.Arbitrary<Doc[]> = fc
+  .array(record(valueOf(2)), { minLength: 1, maxLength: 14 })
+  .map((records) => records.map((fields, i): Doc => ({ ...fields, _id: `${['d', '😀', '\uffff', ''][i % 4]}${i}` })))
 
 /** Every path that leads to something in the documents, with the values there, arrays entered by index and by element. */
 export function pathsOf(docs: readonly Doc[]): { path: string; value: Value }[] {
@@ -58,11 +105,13 @@ export function pathsOf(docs: readonly Doc[]): { path: string; value: Value }[] 
       for (const [i, part] of value.entries()) {
         enter(part, path === '' ? String(i) : `${path}.${i}`)
         if (typeof part !== 'object' || part === null || part instanceof Date) found.push({ path, value: part })
-        else if (!Array.isArray(part)) for (const [name, inner] of Object.entries(part)) enter(inner as Value, `${path}.${name}`)
+        else if (!Array.isArray(part))
+          for (const [name, inner] of Object.entries(part)) enter(inner as Value, `${path}.${name}`)
       }
       return
     }
-    for (const [name, part] of Object.entries(value)) if (name !== '_id' || path !== '') enter(part as Value, path === '' ? name : `${path}.${name}`)
+    for (const [name, part] of Object.entries(value))
+      if (name !== '_id' || path !== '') enter(part as Value, path === '' ? name : `${path}.${name}`)
   }
   for (const doc of docs) enter(doc, '')
   return found
