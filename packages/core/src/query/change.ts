@@ -12,6 +12,7 @@ import { parsePath } from './path.ts'
  * @throws INVALID naming the path.
  */
 export function checkChange(change: Change): Change {
+  checkShape(change)
   const paths: { text: string; path: Path }[] = []
   const claim = (text: string) => {
     const path = parsePath(text, 'update')
@@ -89,6 +90,21 @@ function sum(old: Value | undefined, by: number, text: string, id: string): Valu
   else if (typeof old === 'bigint' && Number.isSafeInteger(by)) result = old + BigInt(by)
   else throw refuse(`'${text}' is not a number in document '${id}' and cannot be incremented.`, text)
   return checkValue(result, text)
+}
+
+/** Nothing is silently ignored: `$set` or `push` would look like a change that did nothing. */
+function checkShape(change: unknown): void {
+  if (!isObject(change)) throw refuse('A change must be an object of set, unset and inc.', '')
+  for (const [part, given] of Object.entries(change)) {
+    if (part !== 'set' && part !== 'unset' && part !== 'inc') {
+      throw refuse(`A change has no part '${part}'; it knows set, unset and inc.`, part)
+    }
+    const fits =
+      part === 'unset' ? Array.isArray(given) && given.every((path) => typeof path === 'string') : isObject(given)
+    if (given !== undefined && !fits) {
+      throw refuse(part === 'unset' ? 'unset must be an array of paths.' : `${part} must be an object of paths.`, part)
+    }
+  }
 }
 
 function isPrefix(a: Path, b: Path): boolean {

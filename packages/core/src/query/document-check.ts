@@ -61,6 +61,8 @@ export function checkValue(value: unknown, path: string, depth = 0): Value {
       path,
     )
   }
+  if (Object.getOwnPropertySymbols(value).length > 0)
+    throw refuse('A field is named by a symbol; only strings can be stored.', path)
   const copy: Record<string, Value> = {}
   for (const [key, part] of Object.entries(value)) {
     checkKey(key, join(path, key))
