@@ -1,5 +1,5 @@
 /** Content-defined chunks of opaque files: at least, about, at most; bytes. */
-export const FILE_CHUNK = { least: 1024 * 1024, about: 4 * 1024 * 1024, most: 8 * 1024 * 1024 } as const
+export const FILE_CHUNK = { least: 512 * 1024, about: 2 * 1024 * 1024, most: 4 * 1024 * 1024 } as const
 
 /** Random words for the rolling hash, from a fixed seed: the same file must be cut at the same places for ever. */
 const GEAR = makeGear()
@@ -23,11 +23,12 @@ function makeGear(): Uint32Array {
  */
 export class FileChunker {
   #buffer = new Uint8Array(FILE_CHUNK.most)
+  readonly #free: Uint8Array<ArrayBuffer>[] = []
   #held = 0
   #hash = 0
   // High bits of the gear hash depend on the last 32 bytes. Stricter before the target size, looser behind it.
-  readonly #strict = 0xffffffff << (32 - 23)
-  readonly #loose = 0xffffffff << (32 - 21)
+  readonly #strict = 0xffffffff << (32 - 22)
+  readonly #loose = 0xffffffff << (32 - 20)
 
   #cut = false
 
@@ -61,8 +62,14 @@ export class FileChunker {
     return piece.byteLength
   }
 
-  #take(): Uint8Array {
-    const chunk = this.#buffer.slice(0, this.#held)
+  /** Takes a chunk's memory back, when nobody reads it any more: garbage of this size is collected too late to keep the process small. */
+  recycle(chunk: Uint8Array<ArrayBuffer>): void {
+    this.#free.push(new Uint8Array(chunk.buffer))
+  }
+
+  #take(): Uint8Array<ArrayBuffer> {
+    const chunk = this.#buffer.subarray(0, this.#held)
+    this.#buffer = this.#free.pop() ?? new Uint8Array(FILE_CHUNK.most)
     this.#held = 0
     this.#hash = 0
     this.#cut = false
@@ -70,7 +77,7 @@ export class FileChunker {
   }
 
   /** Takes bytes and gives the chunks that became whole. */
-  *push(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
+  *push(bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
     let at = 0
     while (at < bytes.byteLength) {
       const room = FILE_CHUNK.most - this.#held
@@ -84,7 +91,7 @@ export class FileChunker {
   }
 
   /** The rest, if any. */
-  *end(): Generator<Uint8Array, void, undefined> {
+  *end(): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
     if (this.#held > 0) yield this.#take()
   }
 }

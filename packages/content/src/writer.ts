@@ -251,7 +251,8 @@ export class ContentWriter {
     const running = new Set<Promise<void>>()
     let failure: { readonly error: unknown } | undefined
     let bytes = 0
-    const send = async (raw: Uint8Array): Promise<void> => {
+    const chunker = new FileChunker()
+    const send = async (raw: Uint8Array<ArrayBuffer>): Promise<void> => {
       const at = ids.length
       ids.push('')
       sizes.push(raw.byteLength)
@@ -275,6 +276,7 @@ export class ContentWriter {
             }
             await placing
             bytes += raw.byteLength
+            chunker.recycle(raw)
             o.onProgress?.({ phase: 'save', bytes })
           })
           .catch((error: unknown) => {
@@ -286,7 +288,6 @@ export class ContentWriter {
       })
     }
     try {
-      const chunker = new FileChunker()
       for await (const piece of iterable) {
         throwIfAborted(signal)
         if (!(piece instanceof Uint8Array))
