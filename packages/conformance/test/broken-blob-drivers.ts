@@ -298,12 +298,10 @@ export const blobFaults: readonly BlobFault[] = [
     caughtBy: /^read: a missing/,
     breakIt: (sound) => ({
       read: (key, o) =>
-        sound
-          .read(key, o)
-          .catch(() => ({
-            info: { key, size: 0, modified: new Date(), version: '' },
-            body: streamOf(new Uint8Array()),
-          })),
+        sound.read(key, o).catch(() => ({
+          info: { key, size: 0, modified: new Date(), version: '' },
+          body: streamOf(new Uint8Array()),
+        })),
     }),
   },
   {

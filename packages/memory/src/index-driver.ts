@@ -93,7 +93,7 @@ class MemoryIndex implements IndexDriver {
     if (o.limit !== undefined) found = found.slice(0, o.limit)
     for (const doc of found) {
       throwIfAborted(o.signal)
-      yield o.fields ? project(doc, o.fields) : doc
+      yield handOut(o.fields ? project(doc, o.fields) : doc)
     }
   }
 
@@ -107,7 +107,7 @@ class MemoryIndex implements IndexDriver {
     const found = this.#matching(coll, where)
     // All are computed before any is stored: an impossible change changes nothing.
     const changed = found.map((doc) => this.#changed(coll, doc, change))
-    changed.forEach((after, i) => this.#replace(coll, found[i] as Doc, after))
+    for (const [i, after] of changed.entries()) this.#replace(coll, found[i] as Doc, after)
     return found.length
   }
 
@@ -119,7 +119,7 @@ class MemoryIndex implements IndexDriver {
     if (first === undefined) return null
     const after = this.#changed(coll, first, change)
     this.#replace(coll, first, after)
-    return after
+    return handOut(after)
   }
 
   async delete(coll: string, where: Predicate, o: Call): Promise<number> {
@@ -244,6 +244,23 @@ function deepFreeze(value: Value): Value {
     Object.freeze(value)
   }
   return value
+}
+
+/** What a caller gets: the frozen document itself, with Dates copied, because freezing does not stop `setTime`. */
+function handOut(doc: Doc): Doc {
+  return withOwnDates(doc) as Doc
+}
+
+function withOwnDates(value: Value): Value {
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof Date) return new Date(value)
+  if (Array.isArray(value)) {
+    const parts = value.map(withOwnDates)
+    return parts.every((part, i) => part === value[i]) ? value : Object.freeze(parts)
+  }
+  const entries = Object.entries(value)
+  const copies = entries.map(([key, part]): [string, Value] => [key, withOwnDates(part)])
+  return copies.every(([, part], i) => part === entries[i]?.[1]) ? value : Object.freeze(Object.fromEntries(copies))
 }
 
 function checkSize(coll: string, doc: Doc): void {

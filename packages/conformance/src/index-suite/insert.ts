@@ -24,9 +24,12 @@ export const insertTests: readonly IndexTest[] = [
     async (bench) => {
       const c = bench.coll()
       const list = [1, 2]
-      await bench.store.insert(c, [{ _id: 'a', list }])
+      const time = new Date(5)
+      await bench.store.insert(c, [{ _id: 'a', list, time }])
       list.push(3)
-      const read = (await bench.store.top(c, everything)) as Doc
+      time.setTime(6)
+      const read = (await bench.store.top(c, everything)) as Doc & { time: Date }
+      read.time.setTime(7)
       try {
         Object.assign(read, { list: 'changed' })
       } catch (error) {
@@ -34,7 +37,7 @@ export const insertTests: readonly IndexTest[] = [
       }
       sameDocs(
         await collect(bench.store.find(c, everything)),
-        [{ _id: 'a', list: [1, 2], _rev: 0 }],
+        [{ _id: 'a', list: [1, 2], time: new Date(5), _rev: 0 }],
         'the document after changes of copies',
       )
     },

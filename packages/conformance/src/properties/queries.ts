@@ -1,6 +1,6 @@
 import type { Change, Doc, SortInput, Value } from '@tensorhub/core'
 import fc from 'fast-check'
-import { NAMES, pathsOf, scalar, valueOf } from './values.ts'
+import { NAMES, nestedValue, pathsOf, scalar } from './values.ts'
 
 /** A filter as users write it. */
 export type RawFilter = Record<string, unknown>
@@ -72,7 +72,7 @@ export function stepsOf(docs: readonly Doc[], count: number): fc.Arbitrary<Step[
       fc.tuple(
         target,
         fc.oneof(
-          valueOf(1).map((value) => ({ set: value })),
+          nestedValue(1).map((value) => ({ set: value })),
           fc.constant('unset' as const),
           fc.constantFrom(1, -2, 0.5).map((by) => ({ inc: by })),
         ),

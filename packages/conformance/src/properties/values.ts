@@ -80,9 +80,9 @@ function record(part: fc.Arbitrary<Value>): fc.Arbitrary<Record<string, Value>> 
 }
 
 /** A value of some depth: scalars, arrays, objects, and arrays of either. */
-export function valueOf(depth: number): fc.Arbitrary<Value> {
+export function nestedValue(depth: number): fc.Arbitrary<Value> {
   if (depth === 0) return scalar
-  const inner = valueOf(depth - 1)
+  const inner = nestedValue(depth - 1)
   return fc.oneof(
     { weight: 6, arbitrary: scalar },
     { weight: 3, arbitrary: fc.array(inner, { maxLength: 4 }) },
@@ -92,7 +92,7 @@ export function valueOf(depth: number): fc.Arbitrary<Value> {
 
 /** Documents of one collection. Each `_id` differs; some have astral characters, so that their order shows. */
 export const documents: fc.Arbitrary<Doc[]> = fc
-  .array(record(valueOf(2)), { minLength: 1, maxLength: 14 })
+  .array(record(nestedValue(2)), { minLength: 1, maxLength: 14 })
   .map((records) => records.map((fields, i): Doc => ({ ...fields, _id: `${['d', '😀', '\uffff', ''][i % 4]}${i}` })))
 
 /** Every path that leads to something in the documents, with the values there, arrays entered by index and by element. */
