@@ -1,3 +1,3 @@
 import { defineProject } from 'vitest/config'
 
-export default defineProject({ test: { name: '@tensorhub/content' } })
+export default defineProject({ test: { name: '@tensorhub/content', testTimeout: 120_000, hookTimeout: 120_000 } })

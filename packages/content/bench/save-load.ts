@@ -97,7 +97,7 @@ await paired(
     return timed(() => plain(value))
   },
 )
-const manifest = (last as Doc | undefined)?.['content'] as unknown as Manifest
+const manifest = (last as Doc | undefined)?.content as unknown as Manifest
 await paired(
   'load',
   () => timed(() => content.load(manifest)),
@@ -131,11 +131,10 @@ await paired(
       Promise.all(
         threads.map(
           (thread, i) =>
-            new Promise(
-              (resolve) => (
-                thread.once('message', resolve), thread.postMessage(parts.slice(i * share, (i + 1) * share))
-              ),
-            ),
+            new Promise((resolve) => {
+              thread.once('message', resolve)
+              thread.postMessage(parts.slice(i * share, (i + 1) * share))
+            }),
         ),
       ),
     ),

@@ -36,7 +36,8 @@ if (seen !== total) throw new Error(`${seen} of ${total} bytes came back`)
 const rate = (ms: number) => Math.round(total / 2 ** 20 / (ms / 1000))
 console.log(
   JSON.stringify({
-    peakInMiB: peakIn, peakMiB: Math.round(process.resourceUsage().maxRSS / 1024),
+    peakInMiB: peakIn,
+    peakMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     inMiBs: rate(saved - start),
     outMiBs: rate(performance.now() - saved),
   }),

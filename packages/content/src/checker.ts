@@ -51,7 +51,7 @@ export async function check(
       const report = (code: ErrorCode, message: string, key?: string) =>
         problems.push({ collection, _id: doc._id, code, message, ...(key === undefined ? {} : { key }) })
       try {
-        const manifest = await manifests.full(doc['content'], `${collection}/${doc._id}`, call)
+        const manifest = await manifests.full(doc.content, `${collection}/${doc._id}`, call)
         if (manifest.inline !== undefined) await reader.value(manifest, call)
         for (const chunk of manifest.chunks) {
           if (!seen.has(chunk.key)) {

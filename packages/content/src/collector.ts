@@ -157,7 +157,7 @@ async function mark(
       { op: 'exists', path: ['content'], value: true },
       { ...call, fields: [['content']] },
     )) {
-      const content = checkManifest(doc['content'], `${coll}/${doc._id}`)
+      const content = checkManifest(doc.content, `${coll}/${doc._id}`)
       if (isRef(content)) keys.add(content.manifest.key)
       const manifest = await fullOrGone(index, manifests, coll, doc, content, call)
       for (const chunk of manifest?.chunks ?? []) keys.add(chunk.key)

@@ -144,7 +144,7 @@ export class ContentStore {
     const own = new Set(docs.map((doc) => doc._id))
     const free = new Map<string, number>()
     for (const doc of docs) {
-      const manifest = await this.#manifests.full(doc['content'], doc._id, o)
+      const manifest = await this.#manifests.full(doc.content, doc._id, o)
       for (const chunk of manifest.chunks) free.set(chunk.key, chunk.stored)
     }
     for (const coll of free.size === 0 ? [] : o.collections) {
@@ -154,7 +154,7 @@ export class ContentStore {
         { ...(o.signal ? { signal: o.signal } : {}), fields: [['content']] },
       )) {
         if (own.has(doc._id)) continue
-        const manifest = await this.#manifests.full(doc['content'], doc._id, o)
+        const manifest = await this.#manifests.full(doc.content, doc._id, o)
         for (const chunk of manifest.chunks) free.delete(chunk.key)
         if (free.size === 0) break
       }

@@ -80,8 +80,8 @@ export type ArrayName = keyof typeof ARRAYS
 /** The name and element type of a typed array; undefined for other values. Subclasses (Buffer) count as what they extend. */
 export function arrayKind(value: unknown): { readonly name: ArrayName; readonly dtype: Dtype } | undefined {
   for (const name of Object.keys(ARRAYS) as ArrayName[]) {
-    const [dtype, constructor] = ARRAYS[name]
-    if (value instanceof constructor) return { name, dtype }
+    const [dtype, arrayClass] = ARRAYS[name]
+    if (value instanceof arrayClass) return { name, dtype }
   }
   return undefined
 }
@@ -92,14 +92,14 @@ export function viewAs(name: string, bytes: Uint8Array): TypedArray {
     throw new HubError('INTEGRITY', `The stored array type '${name}' is unknown.`, {
       at: { scheme: 'content', op: 'decode' },
     })
-  const constructor = ARRAYS[name as ArrayName][1]
-  const size = constructor.BYTES_PER_ELEMENT
+  const arrayClass = ARRAYS[name as ArrayName][1]
+  const size = arrayClass.BYTES_PER_ELEMENT
   if (bytes.byteLength % size !== 0)
     throw new HubError('INTEGRITY', `${bytes.byteLength} bytes are no whole ${name}.`, {
       at: { scheme: 'content', op: 'decode' },
     })
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice()
-  return new constructor(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size)
+  return new arrayClass(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size)
 }
 
 /** The typed array a tensor's `data` has. */

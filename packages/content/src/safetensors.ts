@@ -125,8 +125,8 @@ function checkEntry(
   size: number,
 ): { dtype: Dtype; shape: readonly number[]; begin: number; end: number } {
   if (!isRecord(entry)) throw hostile(`has a bad entry '${name}'`)
-  const dtype = dtypeOfSafetensors(entry['dtype'])
-  if (dtype === undefined) throw hostile(`has tensor '${name}' of the unknown dtype '${String(entry['dtype'])}'`)
+  const dtype = dtypeOfSafetensors(entry.dtype)
+  if (dtype === undefined) throw hostile(`has tensor '${name}' of the unknown dtype '${String(entry.dtype)}'`)
   const { shape, data_offsets: offsets } = entry
   const whole = (n: unknown): n is number => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0
   if (!Array.isArray(shape) || !shape.every(whole)) throw hostile(`has tensor '${name}' with a bad shape`)

@@ -185,8 +185,7 @@ function decode(json: Json, tensor: Parameters<typeof decodeValue>[1], depth: nu
   if (Array.isArray(json)) return json.map(inside)
   const keys = Object.keys(json)
   const first = keys[0]
-  if (first !== undefined && first.startsWith('$') && !first.startsWith('$$'))
-    return special(first, json, tensor, inside)
+  if (first?.startsWith('$') && !first.startsWith('$$')) return special(first, json, tensor, inside)
   const out: Record<string, unknown> = {}
   for (const key of keys) {
     if (key.startsWith('$') && !key.startsWith('$$')) throw damaged(`has the unknown mark '${key}'`)
@@ -209,7 +208,7 @@ function special(
   const held = json[mark] as Json
   switch (mark) {
     case '$t':
-      return leaf(tensor(String(held)), json['as'])
+      return leaf(tensor(String(held)), json.as)
     case '$date':
       if (typeof held !== 'number' || !(Math.abs(held) <= 8.64e15)) throw damaged('has a bad Date')
       return new Date(held)

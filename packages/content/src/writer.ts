@@ -110,7 +110,9 @@ export class ContentWriter {
       const progress = (bytes: number) => {
         done += bytes
         // A repeated attempt starts again from the front; what is told only rises.
-        if (done > told) o.onProgress?.({ phase: 'save', bytes: (told = done), total })
+        if (done <= told) return
+        told = done
+        o.onProgress?.({ phase: 'save', bytes: done, total })
       }
       ids = await this.#place(joined, ids, total, hashing, placement, o, progress)
       const manifest: FullManifest = {

@@ -19,13 +19,13 @@ describe('random schedules of writers and collectors', () => {
   })
 
   // A simulation that cannot find anything proves nothing.
-  it.each<[Mutation, number]>([
-    ['no-fresh', 500],
-    ['young-blobs', 200],
-    ['no-verify', 6000],
-  ])('a protocol broken by %s is caught', async (mutation, most) => {
+  it.each<[Mutation, number, number]>([
+    ['no-fresh', 1, 500],
+    ['young-blobs', 1, 200],
+    ['no-verify', 1300, 6000],
+  ])('a protocol broken by %s is caught', async (mutation, first, most) => {
     let caught: number | undefined
-    for (let seed = 1; seed <= most && caught === undefined; seed++) {
+    for (let seed = first; seed <= most && caught === undefined; seed++) {
       const lost = await schedule(seed, mutation).then(
         (outcome) => outcome.lost,
         // A collector that stops because a manifest is gone has found the loss as well.

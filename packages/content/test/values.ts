@@ -43,7 +43,7 @@ export function everyKind(): Record<string, unknown> {
     nested: Array.from({ length: 20 }, (_, i) => Array.from({ length: 20 }, (_, j) => i * j - 0.5)),
     ragged: [[1, 2], [3]],
     $dollar: { $t: 't/0', $$twice: 1, $date: 'no' },
-    ['__proto__x']: 1,
+    __proto__x: 1,
     ...Object.fromEntries([['__proto__', { polluted: true }]]),
     constructor: 'an ordinary name',
   }

@@ -41,7 +41,10 @@ export function fakeIndex(
 ): IndexDriver {
   const coll = (name: string) => {
     let docs = world.docs.get(name)
-    if (docs === undefined) world.docs.set(name, (docs = new Map()))
+    if (docs === undefined) {
+      docs = new Map()
+      world.docs.set(name, docs)
+    }
     return docs
   }
   const found = (name: string, where: Predicate) => [...coll(name).values()].filter((doc) => matches(where, doc))
@@ -54,7 +57,7 @@ export function fakeIndex(
   /** The document that was inserted last and is not yet looked back at. */
   let unverified: Doc | undefined
   const fresh = (change: Doc): Doc =>
-    mutation === 'no-fresh' && change['state'] === 'fresh' ? { ...change, state: 'live' } : change
+    mutation === 'no-fresh' && change.state === 'fresh' ? { ...change, state: 'live' } : change
   return {
     scheme: 'fake',
     can: indexCan,

@@ -34,7 +34,7 @@ export async function schedule(seed: number, mutation?: Mutation): Promise<Outco
   let conflicts = 0
   const world: World = { docs: new Map(), blobs: new Map(), onBlobDeleted: () => check() }
   const missing = (doc: Doc): boolean => {
-    const content = doc['content'] as unknown as { chunks?: { key: string }[]; manifest?: { key: string } }
+    const content = doc.content as unknown as { chunks?: { key: string }[]; manifest?: { key: string } }
     if (content.manifest === undefined) return (content.chunks ?? []).some((chunk) => !world.blobs.has(chunk.key))
     const blob = world.blobs.get(content.manifest.key)
     if (blob === undefined) return true
@@ -117,7 +117,7 @@ export async function schedule(seed: number, mutation?: Mutation): Promise<Outco
     const reader = new ChunkReader(blobs, pool)
     const named = new Set<string>()
     for (const doc of world.docs.get('things')?.values() ?? []) {
-      const content = doc['content'] as unknown as Manifest
+      const content = doc.content as unknown as Manifest
       const full = await manifests.full(content, doc._id, {})
       if ('manifest' in content) named.add(content.manifest.key)
       for (const chunk of full.chunks) named.add(chunk.key)
@@ -125,7 +125,7 @@ export async function schedule(seed: number, mutation?: Mutation): Promise<Outco
     }
     let leaked = 0
     for (const key of world.blobs.keys()) if (!named.has(key)) leaked++
-    for (const row of world.docs.get('_chunks')?.values() ?? []) if (!named.has(row['key'] as string)) leaked++
+    for (const row of world.docs.get('_chunks')?.values() ?? []) if (!named.has(row.key as string)) leaked++
     return { lost, leaked, acknowledged: saved, conflicts, steps: scheduler.steps }
   }
   return { lost, leaked: 0, acknowledged: saved, conflicts, steps: scheduler.steps }
