@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { type IndexHarness, indexConformance } from '@tensorhub/conformance'
+import { type IndexHarness, indexConformance, indexProperties } from '@tensorhub/conformance'
 import type { IndexDriver } from '@tensorhub/core'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { sqlite } from '../src/index.ts'
@@ -22,4 +22,7 @@ const harness: IndexHarness = {
   unusable: () => open(join(tmpdir(), 'no', 'such', 'folder', 'index.db')),
 }
 
-indexConformance('sqlite', harness, { describe, it, beforeAll, afterAll })
+const runner = { describe, it, beforeAll, afterAll }
+
+indexConformance('sqlite', harness, runner)
+indexProperties('sqlite', harness, runner)
