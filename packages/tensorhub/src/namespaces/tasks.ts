@@ -60,12 +60,25 @@ export class Tasks extends Namespace<TaskRecord> {
   }
 
   /** Pushes a task: uploads the script and what it imports from its own folder. */
-  async create(name: string, script: string, spec: TaskSpec = {}, tags: Readonly<Record<string, unknown>> = {}, options?: Call): Promise<TaskRecord> {
+  async create(
+    name: string,
+    script: string,
+    spec: TaskSpec = {},
+    tags: Readonly<Record<string, unknown>> = {},
+    options?: Call,
+  ): Promise<TaskRecord> {
     const op = this.op('create')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
     await this.#ready()
-    return createTask(this.context, name, script, spec as TaskSpec & Readonly<Record<string, unknown>>, tags, callOf(options))
+    return createTask(
+      this.context,
+      name,
+      script,
+      spec as TaskSpec & Readonly<Record<string, unknown>>,
+      tags,
+      callOf(options),
+    )
   }
 
   /** Runs the first due task that matches and may run here; false when there is none. A failed task is an outcome, not an exception. */
@@ -103,7 +116,11 @@ export class Tasks extends Namespace<TaskRecord> {
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
     await this.#protocol.reap(this.context.projectName)
-    return this.context.index.count('tasks', { op: 'and', of: [this.confine(this.parse(filter, op).where), UNFINISHED] }, callOf(options))
+    return this.context.index.count(
+      'tasks',
+      { op: 'and', of: [this.confine(this.parse(filter, op).where), UNFINISHED] },
+      callOf(options),
+    )
   }
 
   /**
@@ -118,7 +135,10 @@ export class Tasks extends Namespace<TaskRecord> {
     checkOptions(options, ['timeout', 'onProgress', 'signal'], op)
     const where = this.confine(this.parse(filter, op).where)
     const signal = options?.signal ? AbortSignal.any([options.signal, this.#closing.signal]) : this.#closing.signal
-    const deadline = options?.timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + parseDuration(options.timeout, 'timeout')
+    const deadline =
+      options?.timeout === undefined
+        ? Number.POSITIVE_INFINITY
+        : performance.now() + parseDuration(options.timeout, 'timeout')
     let seen = ''
     for (let pause = 50; ; pause = Math.min(pause * 1.5, 1000)) {
       throwIfAborted(signal, this.place(op))
@@ -133,18 +153,32 @@ export class Tasks extends Namespace<TaskRecord> {
       if (state.blocked + state.pending + state.running === 0) {
         // The states are counted one after the other, and a retry may slip between them: the tasks themselves decide.
         const tasks: TaskRecord[] = []
-        for await (const doc of this.context.index.find('tasks', where, { order: [{ path: ['time'], dir: 1 }, { path: ['_id'], dir: 1 }] })) tasks.push(doc as TaskRecord)
+        for await (const doc of this.context.index.find('tasks', where, {
+          order: [
+            { path: ['time'], dir: 1 },
+            { path: ['_id'], dir: 1 },
+          ],
+        }))
+          tasks.push(doc as TaskRecord)
         const ended = countStates(tasks)
-        if (ended.blocked + ended.pending + ended.running === 0) return { ...ended, ok: ended.failed + ended.cancelled === 0, tasks }
+        if (ended.blocked + ended.pending + ended.running === 0)
+          return { ...ended, ok: ended.failed + ended.cancelled === 0, tasks }
       }
       if (performance.now() > deadline) {
-        throw new HubError('UNAVAILABLE', `The wait ended at its timeout with ${state.pending} pending, ${state.running} running and ${state.blocked} blocked tasks${state.running === 0 ? '; no runner has any of them: start one with runTopTask' : ''}.`, {
-          at: this.place(op),
-          reason: 'WAIT_TIMEOUT',
-          retryable: true,
-        })
+        throw new HubError(
+          'UNAVAILABLE',
+          `The wait ended at its timeout with ${state.pending} pending, ${state.running} running and ${state.blocked} blocked tasks${state.running === 0 ? '; no runner has any of them: start one with runTopTask' : ''}.`,
+          {
+            at: this.place(op),
+            reason: 'WAIT_TIMEOUT',
+            retryable: true,
+          },
+        )
       }
-      await this.#pause(Math.min(pause * (0.8 + Math.random() * 0.4), Math.max(1, deadline - performance.now())), signal)
+      await this.#pause(
+        Math.min(pause * (0.8 + Math.random() * 0.4), Math.max(1, deadline - performance.now())),
+        signal,
+      )
     }
   }
 
@@ -194,7 +228,11 @@ export class Tasks extends Namespace<TaskRecord> {
 
   async #state(where: Predicate): Promise<WaitState> {
     const state: Record<string, number> = {}
-    for (const status of STATES) state[status] = await this.context.index.count('tasks', { op: 'and', of: [where, { op: 'eq', path: ['status'], value: status }] })
+    for (const status of STATES)
+      state[status] = await this.context.index.count('tasks', {
+        op: 'and',
+        of: [where, { op: 'eq', path: ['status'], value: status }],
+      })
     return state as unknown as WaitState
   }
 
@@ -217,5 +255,12 @@ export class Tasks extends Namespace<TaskRecord> {
 
 function countStates(tasks: readonly TaskRecord[]): WaitState {
   const of = (status: TaskRecord['status']) => tasks.filter((task) => task.status === status).length
-  return { blocked: of('blocked'), pending: of('pending'), running: of('running'), finished: of('finished'), failed: of('failed'), cancelled: of('cancelled') }
+  return {
+    blocked: of('blocked'),
+    pending: of('pending'),
+    running: of('running'),
+    finished: of('finished'),
+    failed: of('failed'),
+    cancelled: of('cancelled'),
+  }
 }

@@ -25,7 +25,15 @@ export interface TaskSpec {
   readonly idempotencyKey?: string
 }
 
-export const SPEC_KEYS = ['hyperParameters', 'savedResultKeys', 'priority', 'maxAttempts', 'lease', 'notBefore', 'idempotencyKey'] as const
+export const SPEC_KEYS = [
+  'hyperParameters',
+  'savedResultKeys',
+  'priority',
+  'maxAttempts',
+  'lease',
+  'notBefore',
+  'idempotencyKey',
+] as const
 /** Options of the design that do nothing yet; refused rather than ignored. */
 export const REFUSED = ['requires', 'dependsOn', 'timeout'] as const
 
@@ -34,27 +42,61 @@ export const REFUSED = ['requires', 'dependsOn', 'timeout'] as const
  *
  * @throws INVALID naming the option, NOT_FOUND for a missing script, UNSUPPORTED for `requires`, `dependsOn`, `timeout`.
  */
-export async function createTask(context: HubContext, name: unknown, script: unknown, spec: TaskSpec & Readonly<Record<string, unknown>>, tags: Readonly<Record<string, unknown>>, o: Call): Promise<TaskRecord> {
+export async function createTask(
+  context: HubContext,
+  name: unknown,
+  script: unknown,
+  spec: TaskSpec & Readonly<Record<string, unknown>>,
+  tags: Readonly<Record<string, unknown>>,
+  o: Call,
+): Promise<TaskRecord> {
   const at = { scheme: 'hub', op: 'createTask' }
   const invalid = (path: string, message: string) => new HubError('INVALID', message, { at, path })
   for (const option of REFUSED) {
-    if (spec[option] !== undefined || tags[option] !== undefined) throw new HubError('UNSUPPORTED', `createTask: '${option}' does nothing yet, and is refused rather than ignored.`, { at, path: option })
+    if (spec[option] !== undefined || tags[option] !== undefined)
+      throw new HubError(
+        'UNSUPPORTED',
+        `createTask: '${option}' does nothing yet, and is refused rather than ignored.`,
+        { at, path: option },
+      )
   }
-  for (const option of Object.keys(spec)) if (!(SPEC_KEYS as readonly string[]).includes(option)) throw invalid(option, `tasks.create has no option '${option}'; it knows ${SPEC_KEYS.join(', ')}. Tags are an argument of their own.`)
-  if (typeof name !== 'string' || name === '') throw invalid('taskName', "createTask needs 'taskName': a non-empty string.")
-  if (typeof script !== 'string' || script === '') throw invalid('script', "createTask needs 'script': the path of a JavaScript or TypeScript module.")
-  const { hyperParameters = {}, savedResultKeys = [], priority = 0, maxAttempts = 3, notBefore = new Date(0), idempotencyKey } = spec
-  if (typeof hyperParameters !== 'object' || hyperParameters === null || Array.isArray(hyperParameters)) throw invalid('hyperParameters', "'hyperParameters' must be an object.")
-  if (!Array.isArray(savedResultKeys) || !savedResultKeys.every((key) => typeof key === 'string' && key !== '')) throw invalid('savedResultKeys', "'savedResultKeys' must be an array of names.")
+  for (const option of Object.keys(spec))
+    if (!(SPEC_KEYS as readonly string[]).includes(option))
+      throw invalid(
+        option,
+        `tasks.create has no option '${option}'; it knows ${SPEC_KEYS.join(', ')}. Tags are an argument of their own.`,
+      )
+  if (typeof name !== 'string' || name === '')
+    throw invalid('taskName', "createTask needs 'taskName': a non-empty string.")
+  if (typeof script !== 'string' || script === '')
+    throw invalid('script', "createTask needs 'script': the path of a JavaScript or TypeScript module.")
+  const {
+    hyperParameters = {},
+    savedResultKeys = [],
+    priority = 0,
+    maxAttempts = 3,
+    notBefore = new Date(0),
+    idempotencyKey,
+  } = spec
+  if (typeof hyperParameters !== 'object' || hyperParameters === null || Array.isArray(hyperParameters))
+    throw invalid('hyperParameters', "'hyperParameters' must be an object.")
+  if (!Array.isArray(savedResultKeys) || !savedResultKeys.every((key) => typeof key === 'string' && key !== ''))
+    throw invalid('savedResultKeys', "'savedResultKeys' must be an array of names.")
   if (!Number.isInteger(priority)) throw invalid('priority', "'priority' must be a whole number.")
-  if (!Number.isInteger(maxAttempts) || maxAttempts < 1) throw invalid('maxAttempts', "'maxAttempts' must be a whole number from 1.")
-  if (!(notBefore instanceof Date) || Number.isNaN(notBefore.getTime())) throw invalid('notBefore', "'notBefore' must be a Date.")
-  if (idempotencyKey !== undefined && (typeof idempotencyKey !== 'string' || idempotencyKey === '')) throw invalid('idempotencyKey', "'idempotencyKey' must be a non-empty string.")
+  if (!Number.isInteger(maxAttempts) || maxAttempts < 1)
+    throw invalid('maxAttempts', "'maxAttempts' must be a whole number from 1.")
+  if (!(notBefore instanceof Date) || Number.isNaN(notBefore.getTime()))
+    throw invalid('notBefore', "'notBefore' must be a Date.")
+  if (idempotencyKey !== undefined && (typeof idempotencyKey !== 'string' || idempotencyKey === ''))
+    throw invalid('idempotencyKey', "'idempotencyKey' must be a non-empty string.")
   const lease = spec.lease === undefined ? LEASE : parseDuration(spec.lease, 'lease')
   if (lease < 1000) throw invalid('lease', "'lease' must be at least 1 s.")
   const checked = checkTags('tasks', tags, 'createTask')
   const collected = await collectScript(script)
-  const fixed = idempotencyKey === undefined ? undefined : `k-${createHash('sha256').update(`${context.projectName}\0${idempotencyKey}`).digest('hex')}`
+  const fixed =
+    idempotencyKey === undefined
+      ? undefined
+      : `k-${createHash('sha256').update(`${context.projectName}\0${idempotencyKey}`).digest('hex')}`
   await context.ready(o)
   const document = (content: unknown): Doc => {
     const { _id, time } = context.stamp()

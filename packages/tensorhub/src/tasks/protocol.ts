@@ -1,7 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Call, type Change, HubError, type IndexStore, isHubError, type Order, type Predicate, type StoreClock, type Value } from '@tensorhub/core'
+import {
+  type Call,
+  type Change,
+  HubError,
+  type IndexStore,
+  isHubError,
+  type Order,
+  type Predicate,
+  type StoreClock,
+  type Value,
+} from '@tensorhub/core'
 import type { TaskError, TaskRecord } from './document.ts'
 
 const COLL = 'tasks'
@@ -37,8 +47,21 @@ export class TaskProtocol {
 
   async makeIndexes(): Promise<void> {
     const key = (name: string, dir: 1 | -1 = 1) => ({ path: [name], dir })
-    await this.#index.ensureIndex(COLL, [key('project_name'), key('task_name'), key('status'), key('priority', -1), key('time'), key('_id')])
-    await this.#index.ensureIndex(COLL, [key('project_name'), key('status'), key('priority', -1), key('time'), key('_id')])
+    await this.#index.ensureIndex(COLL, [
+      key('project_name'),
+      key('task_name'),
+      key('status'),
+      key('priority', -1),
+      key('time'),
+      key('_id'),
+    ])
+    await this.#index.ensureIndex(COLL, [
+      key('project_name'),
+      key('status'),
+      key('priority', -1),
+      key('time'),
+      key('_id'),
+    ])
     await this.#index.ensureIndex(COLL, [key('status'), key('lease_until')])
   }
 
@@ -67,7 +90,8 @@ export class TaskProtocol {
         const doc = await this.#index.takeOne(COLL, due, change, { order })
         return doc === null ? null : { doc: doc as TaskRecord, nonce }
       } catch (error) {
-        if (isHubError(error, 'INVALID') || isHubError(error, 'CLOSED') || isHubError(error, 'DENIED') || tries >= 3) throw error
+        if (isHubError(error, 'INVALID') || isHubError(error, 'CLOSED') || isHubError(error, 'DENIED') || tries >= 3)
+          throw error
         const mine = await this.#mine(nonce, error)
         if (mine !== undefined) return { doc: mine as TaskRecord, nonce }
       }
@@ -104,7 +128,17 @@ export class TaskProtocol {
   }
 
   /** An attempt that failed: again with backoff while attempts are left, else failed. The partial result stays. */
-  async fail(claim: Claim, error: TaskError, o: { readonly result: { readonly [name: string]: Value }; readonly output: Value; readonly infra: boolean; readonly retryable: boolean; readonly counted?: boolean }): Promise<Fenced | 'retrying' | 'failed' | 'cancelled'> {
+  async fail(
+    claim: Claim,
+    error: TaskError,
+    o: {
+      readonly result: { readonly [name: string]: Value }
+      readonly output: Value
+      readonly infra: boolean
+      readonly retryable: boolean
+      readonly counted?: boolean
+    },
+  ): Promise<Fenced | 'retrying' | 'failed' | 'cancelled'> {
     const { doc } = claim
     const now = this.#clock.now()
     const final = !o.retryable || doc.attempts >= doc.max_attempts
@@ -136,7 +170,17 @@ export class TaskProtocol {
   cancelRunning(claim: Claim, output: Value): Promise<Fenced> {
     return this.#fenced(
       claim,
-      { set: { status: 'cancelled', output, claim: null, last_claim: claim.nonce, lease_until: null, finished_at: this.#clock.now() }, inc: { epoch: 1 } },
+      {
+        set: {
+          status: 'cancelled',
+          output,
+          claim: null,
+          last_claim: claim.nonce,
+          lease_until: null,
+          finished_at: this.#clock.now(),
+        },
+        inc: { epoch: 1 },
+      },
       (doc) => doc.last_claim === claim.nonce,
     )
   }
@@ -145,7 +189,10 @@ export class TaskProtocol {
   async release(claim: Claim): Promise<Fenced> {
     const ended = await this.#fenced(
       claim,
-      { set: { status: 'pending', claim: null, last_claim: claim.nonce, lease_until: null }, inc: { epoch: 1, attempts: -1 } },
+      {
+        set: { status: 'pending', claim: null, last_claim: claim.nonce, lease_until: null },
+        inc: { epoch: 1, attempts: -1 },
+      },
       (doc) => doc.last_claim === claim.nonce,
     )
     if (ended === 'written') await this.#cancelIfAsked(claim)
@@ -154,19 +201,38 @@ export class TaskProtocol {
 
   /** A cancellation that was asked for after the last heartbeat must not be forgotten by a task that goes back to pending. */
   async #cancelIfAsked(claim: Claim): Promise<boolean> {
-    const where: Predicate = { op: 'and', of: [eq('_id', claim.doc._id), eq('status', 'pending'), { op: 'eq', path: ['cancel_requested'], value: true }] }
-    return (await this.#index.update(COLL, where, { set: { status: 'cancelled', finished_at: this.#clock.now() }, inc: { epoch: 1 } })) > 0
+    const where: Predicate = {
+      op: 'and',
+      of: [eq('_id', claim.doc._id), eq('status', 'pending'), { op: 'eq', path: ['cancel_requested'], value: true }],
+    }
+    return (
+      (await this.#index.update(COLL, where, {
+        set: { status: 'cancelled', finished_at: this.#clock.now() },
+        inc: { epoch: 1 },
+      })) > 0
+    )
   }
 
   /** Takes expired leases back: cancelled, failed, or pending again with backoff. Anyone may call it, at any time. @returns how many. */
   async reap(project: string): Promise<number> {
     const now = await this.#clock.sync()
-    const expired: Predicate = { op: 'and', of: [eq('status', 'running'), { op: 'lt', path: ['lease_until'], value: now }] }
+    const expired: Predicate = {
+      op: 'and',
+      of: [eq('status', 'running'), { op: 'lt', path: ['lease_until'], value: now }],
+    }
     let reaped = 0
     const found: TaskRecord[] = []
-    for await (const doc of this.#index.find(COLL, { op: 'and', of: [eq('project_name', project), expired] }, { limit: 1000 })) found.push(doc as TaskRecord)
+    for await (const doc of this.#index.find(
+      COLL,
+      { op: 'and', of: [eq('project_name', project), expired] },
+      { limit: 1000 },
+    ))
+      found.push(doc as TaskRecord)
     for (const doc of found) {
-      const error: TaskError = { code: 'LEASE_EXPIRED', message: `The runner of attempt ${doc.attempts} stopped sending heartbeats (it was killed, suspended, or cut off).` }
+      const error: TaskError = {
+        code: 'LEASE_EXPIRED',
+        message: `The runner of attempt ${doc.attempts} stopped sending heartbeats (it was killed, suspended, or cut off).`,
+      }
       const status = doc.cancel_requested ? 'cancelled' : doc.attempts >= doc.max_attempts ? 'failed' : 'pending'
       const set: Record<string, Value> = {
         status,
@@ -177,7 +243,10 @@ export class TaskProtocol {
         history: history(doc, error, now),
         ...(status === 'pending' ? {} : { finished_at: now }),
       }
-      const where: Predicate = { op: 'and', of: [eq('_id', doc._id), eq('epoch', doc.epoch), eq('claim', doc.claim as string), expired] }
+      const where: Predicate = {
+        op: 'and',
+        of: [eq('_id', doc._id), eq('epoch', doc.epoch), eq('claim', doc.claim as string), expired],
+      }
       if ((await this.#index.takeOne(COLL, where, { set, inc: { epoch: 1, infra_failures: 1 } })) !== null) reaped++
     }
     return reaped
@@ -190,7 +259,11 @@ export class TaskProtocol {
       { op: 'and', of: [where, { op: 'in', path: ['status'], values: ['pending', 'blocked'] }] },
       { set: { status: 'cancelled', finished_at: this.#clock.now() }, inc: { epoch: 1 } },
     )
-    const running = await this.#index.update(COLL, { op: 'and', of: [where, eq('status', 'running')] }, { set: { cancel_requested: true } })
+    const running = await this.#index.update(
+      COLL,
+      { op: 'and', of: [where, eq('status', 'running')] },
+      { set: { cancel_requested: true } },
+    )
     return waiting + running
   }
 
@@ -199,7 +272,18 @@ export class TaskProtocol {
     return this.#index.update(
       COLL,
       { op: 'and', of: [where, { op: 'in', path: ['status'], values: ['failed', 'cancelled'] }] },
-      { set: { status: 'pending', attempts: 0, not_before: new Date(0), cancel_requested: false, error: null, result: {} }, inc: { epoch: 1 }, unset: ['finished_at'] },
+      {
+        set: {
+          status: 'pending',
+          attempts: 0,
+          not_before: new Date(0),
+          cancel_requested: false,
+          error: null,
+          result: {},
+        },
+        inc: { epoch: 1 },
+        unset: ['finished_at'],
+      },
     )
   }
 
@@ -221,14 +305,21 @@ export class TaskProtocol {
       try {
         const doc = (await this.#index.top(COLL, eq('_id', claim.doc._id))) as TaskRecord | undefined
         if (doc !== undefined && mine(doc)) return 'written'
-        if (doc === undefined || doc.status !== 'running' || doc.claim !== claim.nonce || doc.epoch !== claim.doc.epoch) return 'lost'
+        if (doc === undefined || doc.status !== 'running' || doc.claim !== claim.nonce || doc.epoch !== claim.doc.epoch)
+          return 'lost'
       } catch (error) {
         if (isFinal(error)) throw error
         failure = error
       }
       await delay(pause * (0.5 + Math.random()))
     }
-    throw failure ?? new HubError('CONFLICT', `Task ${claim.doc._id} kept changing under its owner.`, { at: { scheme: 'hub', op: 'task' }, retryable: true })
+    throw (
+      failure ??
+      new HubError('CONFLICT', `Task ${claim.doc._id} kept changing under its owner.`, {
+        at: { scheme: 'hub', op: 'task' },
+        retryable: true,
+      })
+    )
   }
 }
 
@@ -241,7 +332,10 @@ function isFinal(error: unknown): boolean {
 const RUNNER = randomBytes(8).toString('hex')
 
 function fence(claim: Claim): Predicate {
-  return { op: 'and', of: [eq('_id', claim.doc._id), eq('epoch', claim.doc.epoch), eq('claim', claim.nonce), eq('status', 'running')] }
+  return {
+    op: 'and',
+    of: [eq('_id', claim.doc._id), eq('epoch', claim.doc.epoch), eq('claim', claim.nonce), eq('status', 'running')],
+  }
 }
 
 function eq(field: string, value: string | number): Predicate {
@@ -255,5 +349,8 @@ function backoff(attempt: number): number {
 
 function history(doc: TaskRecord, error: TaskError, now: Date): Value[] {
   const old = Array.isArray(doc['history']) ? (doc['history'] as Value[]) : []
-  return [...old, { epoch: doc.epoch, attempt: doc.attempts, at: now, code: error.code, message: error.message.slice(0, 500) }].slice(-HISTORY)
+  return [
+    ...old,
+    { epoch: doc.epoch, attempt: doc.attempts, at: now, code: error.code, message: error.message.slice(0, 500) },
+  ].slice(-HISTORY)
 }

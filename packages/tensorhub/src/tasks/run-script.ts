@@ -26,29 +26,66 @@ const DRAIN_MS = 1000
 /** The longest line a child may send. */
 const LINE_LIMIT = 64 * 1024 * 1024
 /** What a script sees of the environment (tasks.md §7.5, L1); never a credential. */
-const ENVIRONMENT = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'CUDA_VISIBLE_DEVICES', 'NVIDIA_VISIBLE_DEVICES', 'LD_LIBRARY_PATH', 'SystemRoot', 'TENSORHUB_TF', 'TENSORHUB_CACHE', 'XDG_CACHE_HOME', 'OMP_NUM_THREADS', 'TF_CPP_MIN_LOG_LEVEL']
+const ENVIRONMENT = [
+  'PATH',
+  'LANG',
+  'LC_ALL',
+  'TZ',
+  'CUDA_VISIBLE_DEVICES',
+  'NVIDIA_VISIBLE_DEVICES',
+  'LD_LIBRARY_PATH',
+  'SystemRoot',
+  'TENSORHUB_TF',
+  'TENSORHUB_CACHE',
+  'XDG_CACHE_HOME',
+  'OMP_NUM_THREADS',
+  'TF_CPP_MIN_LOG_LEVEL',
+]
 
 /**
  * Writes a script's files where no one else can (mode 0700), and makes sure that they are what the task says.
  *
  * @throws INTEGRITY when a file does not hash to what the task names.
  */
-export async function unpack(folder: string, script: TaskScript, files: Readonly<Record<string, Uint8Array>>): Promise<void> {
+export async function unpack(
+  folder: string,
+  script: TaskScript,
+  files: Readonly<Record<string, Uint8Array>>,
+): Promise<void> {
   const at = { scheme: 'hub', op: 'runTopTask', target: script.entry }
-  if (hashOfFiles(script.files) !== script.sha256) throw new HubError('INTEGRITY', "The task's list of script files does not hash to its script.sha256; it was altered.", { at, reason: 'SCRIPT_HASH' })
+  if (hashOfFiles(script.files) !== script.sha256)
+    throw new HubError(
+      'INTEGRITY',
+      "The task's list of script files does not hash to its script.sha256; it was altered.",
+      { at, reason: 'SCRIPT_HASH' },
+    )
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true, mode: 0o700 })
   for (const { path, sha256: expected } of script.files) {
-    if (path.split('/').some((step) => step === '' || step === '.' || step === '..') || /[\\:\0]/.test(path)) throw new HubError('INTEGRITY', `The task's script has the file name '${path}', which leaves its folder.`, { at, reason: 'SCRIPT_HASH' })
+    if (path.split('/').some((step) => step === '' || step === '.' || step === '..') || /[\\:\0]/.test(path))
+      throw new HubError('INTEGRITY', `The task's script has the file name '${path}', which leaves its folder.`, {
+        at,
+        reason: 'SCRIPT_HASH',
+      })
     const bytes = Object.hasOwn(files, path) ? files[path] : undefined
-    if (bytes === undefined || sha256(bytes) !== expected) throw new HubError('INTEGRITY', `The script file '${path}' does not hash to what the task names; it was altered.`, { at, reason: 'SCRIPT_HASH' })
+    if (bytes === undefined || sha256(bytes) !== expected)
+      throw new HubError(
+        'INTEGRITY',
+        `The script file '${path}' does not hash to what the task names; it was altered.`,
+        { at, reason: 'SCRIPT_HASH' },
+      )
     const file = join(folder, ...path.split('/'))
     await mkdir(dirname(file), { recursive: true, mode: 0o700 })
     await writeFile(file, bytes, { mode: 0o600, flag: 'wx' })
-    if (sha256(await readFile(file)) !== expected) throw new HubError('INTEGRITY', `The script file '${path}' changed while it was written.`, { at, reason: 'SCRIPT_HASH' })
+    if (sha256(await readFile(file)) !== expected)
+      throw new HubError('INTEGRITY', `The script file '${path}' changed while it was written.`, {
+        at,
+        reason: 'SCRIPT_HASH',
+      })
   }
   // Node must read .js as ES modules here, whatever folder this lies in.
-  if (!script.files.some((file) => file.path === 'package.json')) await writeFile(join(folder, 'package.json'), '{"type":"module"}\n', { mode: 0o600 })
+  if (!script.files.some((file) => file.path === 'package.json'))
+    await writeFile(join(folder, 'package.json'), '{"type":"module"}\n', { mode: 0o600 })
 }
 
 /** One fresh child process, in a group of its own. */
@@ -61,17 +98,29 @@ export class ScriptProcess {
   #message: FromChild | undefined
   #killing: NodeJS.Timeout | undefined
 
-  constructor(folder: string, entry: string, start: Omit<ToChild & { kind: 'start' }, 'kind' | 'parent' | 'entry' | 'root' | 'base'>, onOutput: ((text: string) => void) | undefined) {
-    const bootstrap = new URL(import.meta.url.endsWith('.ts') ? './child/bootstrap.ts' : './child/bootstrap.js', import.meta.url)
+  constructor(
+    folder: string,
+    entry: string,
+    start: Omit<ToChild & { kind: 'start' }, 'kind' | 'parent' | 'entry' | 'root' | 'base'>,
+    onOutput: ((text: string) => void) | undefined,
+  ) {
+    const bootstrap = new URL(
+      import.meta.url.endsWith('.ts') ? './child/bootstrap.ts' : './child/bootstrap.js',
+      import.meta.url,
+    )
     const env: NodeJS.ProcessEnv = { HOME: homedir(), TMPDIR: tmpdir() }
     for (const name of ENVIRONMENT) if (process.env[name] !== undefined) env[name] = process.env[name]
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--enable-source-maps', fileURLToPath(bootstrap)], {
-      cwd: folder,
-      env,
-      detached: process.platform !== 'win32',
-      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      windowsHide: true,
-    })
+    const child = spawn(
+      process.execPath,
+      ['--disable-warning=ExperimentalWarning', '--enable-source-maps', fileURLToPath(bootstrap)],
+      {
+        cwd: folder,
+        env,
+        detached: process.platform !== 'win32',
+        stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+        windowsHide: true,
+      },
+    )
     this.#child = child
     for (const stream of [child.stdout, child.stderr] as Readable[]) {
       const decoder = new StringDecoder('utf8')
@@ -86,9 +135,24 @@ export class ScriptProcess {
     // The child may be gone before it reads; its end says so.
     child.stdin?.on('error', () => undefined)
     const root = `${pathToFileURL(folder).href}/`
-    this.#send({ kind: 'start', parent: process.pid, entry: new URL(entry.split('/').map(encodeURIComponent).join('/'), root).href, root, base: pathToFileURL(join(process.cwd(), 'tensorhub-runner.js')).href, ...start })
+    this.#send({
+      kind: 'start',
+      parent: process.pid,
+      entry: new URL(entry.split('/').map(encodeURIComponent).join('/'), root).href,
+      root,
+      base: pathToFileURL(join(process.cwd(), 'tensorhub-runner.js')).href,
+      ...start,
+    })
     this.end = new Promise((resolve, reject) => {
-      child.once('error', (cause) => reject(new HubError('UNAVAILABLE', `A child process could not be started: ${cause.message}`, { at: { scheme: 'hub', op: 'runTopTask' }, cause, retryable: true })))
+      child.once('error', (cause) =>
+        reject(
+          new HubError('UNAVAILABLE', `A child process could not be started: ${cause.message}`, {
+            at: { scheme: 'hub', op: 'runTopTask' },
+            cause,
+            retryable: true,
+          }),
+        ),
+      )
       let drain: NodeJS.Timeout | undefined
       child.once('exit', () => {
         // Whatever the script left behind in its group ends with it; what left the group must not hold the runner by its pipes.

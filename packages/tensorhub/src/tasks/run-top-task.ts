@@ -1,11 +1,11 @@
-import { join } from 'node:path'
 import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type Call, checkValue, isHubError, type Order, type Predicate, type Value } from '@tensorhub/core'
 import type { HubContext } from '../context.ts'
 import type { TensorHub } from '../hub.ts'
 import type { FromChild } from './child/wire.ts'
 import type { TaskError, TaskRecord } from './document.ts'
-import { type Claim, CLAIM_ORDER, type TaskProtocol } from './protocol.ts'
+import { CLAIM_ORDER, type Claim, type TaskProtocol } from './protocol.ts'
 import { type ScriptEnd, ScriptProcess, unpack } from './run-script.ts'
 import { effectivePolicy, policyFilter, type ScriptPolicy } from './script-policy.ts'
 import type { Task } from './task.ts'
@@ -42,7 +42,13 @@ export const LEASE = 60_000
  * Reaps, claims the first due task that may run here, runs it in one fresh child process, and writes status and results in one commit. While the
  * script runs, this process sends heartbeats; the child only computes.
  */
-export async function runTopTask(context: HubContext, protocol: TaskProtocol, where: Predicate, o: RunOptions, hubOfTask: (task: { id: string; epoch: number }) => TensorHub): Promise<TaskOutcome | false> {
+export async function runTopTask(
+  context: HubContext,
+  protocol: TaskProtocol,
+  where: Predicate,
+  o: RunOptions,
+  hubOfTask: (task: { id: string; epoch: number }) => TensorHub,
+): Promise<TaskOutcome | false> {
   const policy = effectivePolicy(o.scripts ?? context.scripts, context.embedded)
   await protocol.reap(context.projectName)
   const allowed: Predicate = { op: 'and', of: [where, policyFilter(policy)] }
@@ -96,7 +102,13 @@ class Supervisor {
           folder,
           script.entry,
           {
-            task: { id: this.#doc._id, name: this.#doc.task_name, attempt: this.#doc.attempts, epoch: this.#doc.epoch, hyperParameters },
+            task: {
+              id: this.#doc._id,
+              name: this.#doc.task_name,
+              attempt: this.#doc.attempts,
+              epoch: this.#doc.epoch,
+              hyperParameters,
+            },
             connection: this.#context.connection ?? null,
             keys,
           },
@@ -132,7 +144,10 @@ class Supervisor {
   }
 
   /** A function of this process instead of a script. */
-  async runHandler(handler: (task: Task) => unknown, hubOfTask: (task: { id: string; epoch: number }) => TensorHub): Promise<TaskOutcome> {
+  async runHandler(
+    handler: (task: Task) => unknown,
+    hubOfTask: (task: { id: string; epoch: number }) => TensorHub,
+  ): Promise<TaskOutcome> {
     const stop = new AbortController()
     const signal = this.#o.signal ? AbortSignal.any([stop.signal, this.#o.signal]) : stop.signal
     let progress: unknown = null
@@ -140,7 +155,14 @@ class Supervisor {
     this.#progress = () => progress
     this.#onCancel = (reason) => stop.abort(new Error(reason))
     this.#onLost = () => stop.abort(new Error('another runner owns the task'))
-    const { _id: id, epoch, task_name: name, attempts: attempt, hyper_parameters: hyperParameters, saved_result_keys: keys } = this.#doc
+    const {
+      _id: id,
+      epoch,
+      task_name: name,
+      attempts: attempt,
+      hyper_parameters: hyperParameters,
+      saved_result_keys: keys,
+    } = this.#doc
     const task: Task = {
       id,
       name,
@@ -164,12 +186,20 @@ class Supervisor {
         const returned = ((await handler(task)) ?? {}) as Record<string, unknown>
         const given = (key: string) => Object.hasOwn(returned, key) && returned[key] !== undefined
         const wanted = keys.length > 0 ? keys : Object.keys(returned)
-        message = { kind: 'result', values: Object.fromEntries(wanted.filter(given).map((key) => [key, returned[key]])), bad: [], missing: keys.filter((key) => !given(key)) }
+        message = {
+          kind: 'result',
+          values: Object.fromEntries(wanted.filter(given).map((key) => [key, returned[key]])),
+          bad: [],
+          missing: keys.filter((key) => !given(key)),
+        }
       } catch (error) {
         const e = error instanceof Error ? error : new Error(String(error))
         message = { kind: 'error', name: e.name, message: e.message, stack: e.stack ?? '' }
       }
-      return await this.#finish(attemptOf(message, { code: 0, signal: null, output }), this.#o.signal?.aborted === true && message.kind === 'error')
+      return await this.#finish(
+        attemptOf(message, { code: 0, signal: null, output }),
+        this.#o.signal?.aborted === true && message.kind === 'error',
+      )
     } finally {
       await this.#stopHeart()
     }
@@ -180,28 +210,51 @@ class Supervisor {
     const { result, error, output } = attempt
     if (this.#state === 'lost') return this.#outcome('lost', { result })
     if (this.#state === 'cancelled' && error !== undefined) {
-      return this.#outcome((await this.#protocol.cancelRunning(this.#claim, output)) === 'lost' ? 'lost' : 'cancelled', { error: { code: 'CANCELLED', message: 'The task was cancelled.' } })
+      return this.#outcome(
+        (await this.#protocol.cancelRunning(this.#claim, output)) === 'lost' ? 'lost' : 'cancelled',
+        { error: { code: 'CANCELLED', message: 'The task was cancelled.' } },
+      )
     }
     if (interrupted) {
       // The runner was asked to stop: the attempt does not count, and another runner goes on.
       const released = await this.#protocol.release(this.#claim)
-      return this.#outcome(released === 'lost' ? 'lost' : 'retrying', { error: { code: 'RELEASED', message: 'The runner was asked to stop; the task is pending again.' } })
+      return this.#outcome(released === 'lost' ? 'lost' : 'retrying', {
+        error: { code: 'RELEASED', message: 'The runner was asked to stop; the task is pending again.' },
+      })
     }
     if (error === undefined) {
       try {
-        return await this.#outcome((await this.#protocol.commit(this.#claim, result, output)) === 'lost' ? 'lost' : 'finished', { result })
+        return await this.#outcome(
+          (await this.#protocol.commit(this.#claim, result, output)) === 'lost' ? 'lost' : 'finished',
+          { result },
+        )
       } catch (cause) {
         // Larger than this index takes a document: the result is at fault, and without it the failure can be written.
         if (!isHubError(cause, 'INVALID')) throw cause
-        return this.#fail({ code: 'RESULT_INVALID', message: `The results cannot be stored: ${cause.message}` }, { result: {}, output, infra: false, retryable: true })
+        return this.#fail(
+          { code: 'RESULT_INVALID', message: `The results cannot be stored: ${cause.message}` },
+          { result: {}, output, infra: false, retryable: true },
+        )
       }
     }
     return this.#fail(error, { result, output, infra: attempt.infra, retryable: true })
   }
 
-  async #fail(error: TaskError, o: { readonly result: { readonly [name: string]: Value }; readonly output: Value; readonly infra: boolean; readonly retryable: boolean; readonly counted?: boolean }): Promise<TaskOutcome> {
+  async #fail(
+    error: TaskError,
+    o: {
+      readonly result: { readonly [name: string]: Value }
+      readonly output: Value
+      readonly infra: boolean
+      readonly retryable: boolean
+      readonly counted?: boolean
+    },
+  ): Promise<TaskOutcome> {
     const ended = await this.#protocol.fail(this.#claim, error, o)
-    return this.#outcome(ended === 'written' ? 'failed' : ended, { ...(Object.keys(o.result).length > 0 ? { result: o.result } : {}), error })
+    return this.#outcome(ended === 'written' ? 'failed' : ended, {
+      ...(Object.keys(o.result).length > 0 ? { result: o.result } : {}),
+      error,
+    })
   }
 
   /** The script was never begun: its bytes are damaged or were altered, or no process could be made. */
@@ -220,9 +273,14 @@ class Supervisor {
     return this.#fail(error, { result: {}, output: '', infra: true, retryable: true })
   }
 
-  async #outcome(status: TaskOutcome['status'], o: { readonly result?: { readonly [name: string]: Value }; readonly error?: TaskError }): Promise<TaskOutcome> {
+  async #outcome(
+    status: TaskOutcome['status'],
+    o: { readonly result?: { readonly [name: string]: Value }; readonly error?: TaskError },
+  ): Promise<TaskOutcome> {
     this.#context.changes.dispatchEvent(new Event('tasks'))
-    const now = (await this.#context.index.top('tasks', { op: 'eq', path: ['_id'], value: this.#doc._id })) as TaskRecord | undefined
+    const now = (await this.#context.index.top('tasks', { op: 'eq', path: ['_id'], value: this.#doc._id })) as
+      | TaskRecord
+      | undefined
     return { task: now ?? this.#doc, status, attempt: this.#doc.attempts, ...o }
   }
 
@@ -251,7 +309,9 @@ class Supervisor {
     const sent = performance.now()
     this.#inFlight = true
     try {
-      const doc = await this.#protocol.heartbeat(this.#claim, lease, this.#storableProgress(), { signal: this.#hearts.signal })
+      const doc = await this.#protocol.heartbeat(this.#claim, lease, this.#storableProgress(), {
+        signal: this.#hearts.signal,
+      })
       if (doc === null) {
         this.#lose()
         return
@@ -290,13 +350,34 @@ function margin(lease: number): number {
 }
 
 /** What a child's end means: its result, or an error of the script, of its result, or of the machine. */
-function attemptOf(message: FromChild | undefined, end: { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly output: string }): Attempt {
+function attemptOf(
+  message: FromChild | undefined,
+  end: { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly output: string },
+): Attempt {
   const { output } = end
   if (message === undefined || message.kind === 'progress') {
-    const how = end.signal === null ? `ended by itself with code ${end.code} before it gave a result (did it call process.exit?)` : `was killed by ${end.signal} (out of memory, or killed from outside)`
-    return { result: {}, error: { code: end.signal === null ? 'SCRIPT_EXIT' : 'INFRA', message: `The script's process ${how}.` }, infra: end.signal !== null, output }
+    const how =
+      end.signal === null
+        ? `ended by itself with code ${end.code} before it gave a result (did it call process.exit?)`
+        : `was killed by ${end.signal} (out of memory, or killed from outside)`
+    return {
+      result: {},
+      error: { code: end.signal === null ? 'SCRIPT_EXIT' : 'INFRA', message: `The script's process ${how}.` },
+      infra: end.signal !== null,
+      output,
+    }
   }
-  if (message.kind === 'error') return { result: {}, error: { code: 'SCRIPT_ERROR', message: `${message.name}: ${message.message}`, stack: message.stack.slice(0, 16_384) }, infra: false, output }
+  if (message.kind === 'error')
+    return {
+      result: {},
+      error: {
+        code: 'SCRIPT_ERROR',
+        message: `${message.name}: ${message.message}`,
+        stack: message.stack.slice(0, 16_384),
+      },
+      infra: false,
+      output,
+    }
   const result: Record<string, Value> = {}
   const problems = message.bad.map(({ key, why }) => `'${key}' cannot be stored: ${why}`)
   for (const [key, value] of Object.entries(message.values as Record<string, unknown>)) {
@@ -308,7 +389,18 @@ function attemptOf(message: FromChild | undefined, end: { readonly code: number 
       problems.push(`'${key}' cannot be stored: ${error.message}`)
     }
   }
-  if (message.missing.length > 0) problems.unshift(`the script gave no ${message.missing.map((key) => `'${key}'`).join(', ')}, which savedResultKeys asks for`)
+  if (message.missing.length > 0)
+    problems.unshift(
+      `the script gave no ${message.missing.map((key) => `'${key}'`).join(', ')}, which savedResultKeys asks for`,
+    )
   if (problems.length === 0) return { result, infra: false, output }
-  return { result, error: { code: message.missing.length > 0 ? 'RESULT_MISSING' : 'RESULT_INVALID', message: `The attempt failed: ${problems.join('; ')}.` }, infra: false, output }
+  return {
+    result,
+    error: {
+      code: message.missing.length > 0 ? 'RESULT_MISSING' : 'RESULT_INVALID',
+      message: `The attempt failed: ${problems.join('; ')}.`,
+    },
+    infra: false,
+    output,
+  }
 }

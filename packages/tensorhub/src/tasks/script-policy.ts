@@ -30,10 +30,25 @@ export function effectivePolicy(given: ScriptPolicy | undefined, embedded: boole
   if (policy === 'any') return policy
   if (typeof policy === 'object' && policy !== null) {
     const keys = Object.keys(policy)
-    if (keys.length === 1 && 'hashes' in policy && Array.isArray(policy.hashes) && policy.hashes.every((hash) => /^[0-9a-f]{64}$/.test(hash))) return policy
-    if (keys.length === 1 && 'handlers' in policy && Object.values(policy.handlers).every((handler) => typeof handler === 'function')) return policy
+    if (
+      keys.length === 1 &&
+      'hashes' in policy &&
+      Array.isArray(policy.hashes) &&
+      policy.hashes.every((hash) => /^[0-9a-f]{64}$/.test(hash))
+    )
+      return policy
+    if (
+      keys.length === 1 &&
+      'handlers' in policy &&
+      Object.values(policy.handlers).every((handler) => typeof handler === 'function')
+    )
+      return policy
   }
-  throw new HubError('INVALID', "scripts is 'any', { hashes: [64 hex digits …] } or { handlers: { taskName: function } }.", { at, path: 'scripts' })
+  throw new HubError(
+    'INVALID',
+    "scripts is 'any', { hashes: [64 hex digits …] } or { handlers: { taskName: function } }.",
+    { at, path: 'scripts' },
+  )
 }
 
 /** What a policy adds to the claim's filter, so that a task that may not run is never touched. */

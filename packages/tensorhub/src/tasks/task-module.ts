@@ -13,7 +13,11 @@ export const task: Task = new Proxy({} as Task, {
   get(_target, name) {
     const current = currentTask()
     if (current === undefined) {
-      throw new HubError('INVALID', `'tensorhub/task' has a task only inside a script that runTopTask runs; '${String(name)}' was read outside one.`, { at: { scheme: 'hub', op: 'task' } })
+      throw new HubError(
+        'INVALID',
+        `'tensorhub/task' has a task only inside a script that runTopTask runs; '${String(name)}' was read outside one.`,
+        { at: { scheme: 'hub', op: 'task' } },
+      )
     }
     return current[name as keyof Task]
   },

@@ -62,7 +62,10 @@ async function run(start: ToChild & { kind: 'start' }): Promise<void> {
 /** Each value by itself, so that one that cannot be stored does not take the others with it (B12). */
 function resultOf(returned: unknown, keys: readonly string[], called: boolean): FromChild {
   if (returned !== undefined && returned !== null && (typeof returned !== 'object' || Array.isArray(returned))) {
-    if (keys.length === 0 && called) throw new TypeError(`the script's default export must return an object of results (or nothing), not ${Array.isArray(returned) ? 'an array' : `a ${typeof returned}`}`)
+    if (keys.length === 0 && called)
+      throw new TypeError(
+        `the script's default export must return an object of results (or nothing), not ${Array.isArray(returned) ? 'an array' : `a ${typeof returned}`}`,
+      )
   }
   const all = (returned ?? {}) as Record<string, unknown>
   const wanted = keys.length > 0 ? keys : Object.keys(all)
@@ -99,12 +102,20 @@ function taskOf(start: ToChild & { kind: 'start' }): Task {
     signal: aborted.signal,
     get hub() {
       if (hub === undefined) {
-        if (start.connection === null) throw new Error('task.hub: this hub lives in the memory of its process, or was given as driver objects; a script cannot reach it. Use a folder or URLs, or handlers.')
+        if (start.connection === null)
+          throw new Error(
+            'task.hub: this hub lives in the memory of its process, or was given as driver objects; a script cannot reach it. Use a folder or URLs, or handlers.',
+          )
         // Loaded only when used: a script that needs no hub starts without it.
         const open = createRequire(import.meta.url)(`../../open${EXTENSION}`) as { openHubLater: typeof openHubLater }
-        const packages = createRequire(import.meta.url)(`../../connect/optional-package${EXTENSION}`) as { lookUpFrom: typeof lookUpFrom }
+        const packages = createRequire(import.meta.url)(`../../connect/optional-package${EXTENSION}`) as {
+          lookUpFrom: typeof lookUpFrom
+        }
         packages.lookUpFrom(start.base)
-        hub = open.openHubLater(start.connection as Parameters<typeof openHubLater>[0], { id: start.task.id, epoch: start.task.epoch })
+        hub = open.openHubLater(start.connection as Parameters<typeof openHubLater>[0], {
+          id: start.task.id,
+          epoch: start.task.epoch,
+        })
       }
       return hub
     },
@@ -123,7 +134,8 @@ function resolveFrom(root: string, base: string): void {
   }
   registerHooks({
     resolve(specifier, context, next) {
-      if (context.parentURL?.startsWith(root) !== true || /^(\.{0,2}\/|[a-z][a-z0-9+.-]*:)/i.test(specifier)) return next(specifier, context)
+      if (context.parentURL?.startsWith(root) !== true || /^(\.{0,2}\/|[a-z][a-z0-9+.-]*:)/i.test(specifier))
+        return next(specifier, context)
       const known = own[specifier]
       if (known !== undefined) return { url: known, shortCircuit: true }
       return next(specifier, { ...context, parentURL: base })

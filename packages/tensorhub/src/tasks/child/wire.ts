@@ -10,7 +10,13 @@ export type ToChild =
       readonly entry: string
       readonly root: string
       readonly base: string
-      readonly task: { readonly id: string; readonly name: string; readonly attempt: number; readonly epoch: number; readonly hyperParameters: unknown }
+      readonly task: {
+        readonly id: string
+        readonly name: string
+        readonly attempt: number
+        readonly epoch: number
+        readonly hyperParameters: unknown
+      }
       readonly connection: unknown
       readonly keys: readonly string[]
     }
@@ -19,7 +25,12 @@ export type ToChild =
 export type FromChild =
   | { readonly kind: 'progress'; readonly value: unknown }
   /** The results that can be stored; `bad` names those that cannot, `missing` those that were asked for and not given. */
-  | { readonly kind: 'result'; readonly values: unknown; readonly bad: readonly { readonly key: string; readonly why: string }[]; readonly missing: readonly string[] }
+  | {
+      readonly kind: 'result'
+      readonly values: unknown
+      readonly bad: readonly { readonly key: string; readonly why: string }[]
+      readonly missing: readonly string[]
+    }
   | { readonly kind: 'error'; readonly name: string; readonly message: string; readonly stack: string }
 
 export function encodeLine(value: unknown): string {
@@ -46,12 +57,19 @@ function tag(value: unknown, depth: number): unknown {
       if (Array.isArray(value)) return Array.from(value, (part) => tag(part, depth + 1))
       const prototype: unknown = Object.getPrototypeOf(value)
       if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
-        throw new TypeError(`a ${value.constructor?.name ?? 'class instance'} cannot be stored in a task's result; save it with task.hub, or give plain numbers, strings and objects`)
+        throw new TypeError(
+          `a ${value.constructor?.name ?? 'class instance'} cannot be stored in a task's result; save it with task.hub, or give plain numbers, strings and objects`,
+        )
       }
       const out: Record<string, unknown> = {}
       for (const [key, part] of Object.entries(value)) {
         if (part === undefined) continue
-        Object.defineProperty(out, key, { value: tag(part, depth + 1), enumerable: true, writable: true, configurable: true })
+        Object.defineProperty(out, key, {
+          value: tag(part, depth + 1),
+          enumerable: true,
+          writable: true,
+          configurable: true,
+        })
       }
       return out
     }
@@ -68,7 +86,8 @@ function untag(value: unknown): unknown {
   if (Object.hasOwn(held, '$numberDouble')) return Number(held['$numberDouble'])
   if (Object.hasOwn(held, '$numberLong')) return BigInt(held['$numberLong'] as string)
   const out: Record<string, unknown> = {}
-  for (const [key, part] of Object.entries(held)) Object.defineProperty(out, key, { value: untag(part), enumerable: true, writable: true, configurable: true })
+  for (const [key, part] of Object.entries(held))
+    Object.defineProperty(out, key, { value: untag(part), enumerable: true, writable: true, configurable: true })
   return out
 }
 
@@ -86,11 +105,25 @@ export function messageOf(line: string): FromChild | undefined {
     case 'progress':
       return { kind, value: (value as Record<string, unknown>)['value'] ?? null }
     case 'error':
-      return typeof name === 'string' && typeof message === 'string' && typeof stack === 'string' ? { kind, name, message, stack } : undefined
+      return typeof name === 'string' && typeof message === 'string' && typeof stack === 'string'
+        ? { kind, name, message, stack }
+        : undefined
     case 'result': {
-      if (typeof values !== 'object' || values === null || Array.isArray(values) || !Array.isArray(bad) || !Array.isArray(missing)) return undefined
-      const named = bad.every((part: unknown) => typeof part === 'object' && part !== null && typeof (part as Record<string, unknown>)['key'] === 'string')
-      return named && missing.every((part) => typeof part === 'string') ? { kind, values, bad: bad as { key: string; why: string }[], missing: missing as string[] } : undefined
+      if (
+        typeof values !== 'object' ||
+        values === null ||
+        Array.isArray(values) ||
+        !Array.isArray(bad) ||
+        !Array.isArray(missing)
+      )
+        return undefined
+      const named = bad.every(
+        (part: unknown) =>
+          typeof part === 'object' && part !== null && typeof (part as Record<string, unknown>)['key'] === 'string',
+      )
+      return named && missing.every((part) => typeof part === 'string')
+        ? { kind, values, bad: bad as { key: string; why: string }[], missing: missing as string[] }
+        : undefined
     }
     default:
       return undefined
