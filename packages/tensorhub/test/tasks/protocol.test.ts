@@ -244,7 +244,7 @@ describe('waiting', { timeout: 60_000 }, () => {
     await hub.createTask('t', path, { notBefore: new Date(Date.now() + 3_600_000), priority: 9 })
     while (await hub.runTopTask('t'));
     for (const n of [4, 5]) await hub.createTask('t', path, { hyperParameters: { n } })
-    while (await hub.runTopTask('t', { sort: [['time', -1]] }));
+    while (await hub.runTopTask('t', { sort: [['_id', -1]] })); // newest first; `time` may be the same millisecond
     expect(order).toEqual([3, 1, 2, 5, 4])
   })
 })
