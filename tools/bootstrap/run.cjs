@@ -49,6 +49,8 @@ function environment(nodeFolder, pnpmFolder) {
   }
   const key = Object.keys(env).find((name) => name.toUpperCase() === 'PATH') || 'PATH'
   env[key] = [nodeFolder, pnpmFolder, join(ROOT, 'node_modules', '.bin'), env[key]].filter(Boolean).join(delimiter)
+  // The build tool reports its use to its maker unless told not to.
+  env.TURBO_TELEMETRY_DISABLED = '1'
   return env
 }
 
