@@ -11,7 +11,17 @@ import { runTopTaskRow } from './rows/task.ts'
 import { flatTopRow, topRow } from './rows/top.ts'
 
 const ROWS: readonly Row[] = [
-  saveRow, loadRow, saveAgainRow, frozenEpochsRow, topRow, flatTopRow, singleLogsRow, concurrentLogsRow, claimRow, runTopTaskRow, streamRow,
+  saveRow,
+  loadRow,
+  saveAgainRow,
+  frozenEpochsRow,
+  topRow,
+  flatTopRow,
+  singleLogsRow,
+  concurrentLogsRow,
+  claimRow,
+  runTopTaskRow,
+  streamRow,
 ]
 
 const { values } = parseArgs({
@@ -24,7 +34,9 @@ const { values } = parseArgs({
 })
 
 if (values.help) {
-  console.log(`npm run bench -- [--only NAME]… [--quick] [--folder DIR]\n\nRows: ${ROWS.map((row) => row.name).join(', ')}`)
+  console.log(
+    `npm run bench -- [--only NAME]… [--quick] [--folder DIR]\n\nRows: ${ROWS.map((row) => row.name).join(', ')}`,
+  )
   process.exit(0)
 }
 const unknown = (values.only ?? []).filter((name) => !ROWS.some((row) => row.name === name))
@@ -35,7 +47,9 @@ if (unknown.length > 0) {
 
 const parent = values.folder ?? join(dirname(import.meta.dirname), '.tensorhub', 'bench')
 await mkdir(parent, { recursive: true })
-console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}${values.quick ? ', QUICK: no claims' : ''}\n`)
+console.log(
+  `Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}${values.quick ? ', QUICK: no claims' : ''}\n`,
+)
 console.log('| path | baseline, same run | bar | measured | behind it |')
 console.log('|---|---|---|---|---|')
 let missed = 0
@@ -45,7 +59,9 @@ for (const row of ROWS) {
   try {
     const result = await row.run({ folder, quick: values.quick })
     if (!result.held) missed++
-    console.log(`| ${row.path} | ${row.baseline} | ${row.bar} | ${result.figure}${result.held ? '' : ' **MISS**'} | ${result.detail} |`)
+    console.log(
+      `| ${row.path} | ${row.baseline} | ${row.bar} | ${result.figure}${result.held ? '' : ' **MISS**'} | ${result.detail} |`,
+    )
   } finally {
     await rm(folder, { recursive: true, force: true })
   }

@@ -26,7 +26,11 @@ export interface Result {
 }
 
 /** Runs two things in turn, a warm-up of each first, and gives the medians in ms and the median of the pairwise ratios baseline / ours. */
-export async function paired(rounds: number, ours: (round: number) => Promise<number>, baseline: (round: number) => Promise<number>): Promise<Paired> {
+export async function paired(
+  rounds: number,
+  ours: (round: number) => Promise<number>,
+  baseline: (round: number) => Promise<number>,
+): Promise<Paired> {
   await ours(-1)
   await baseline(-1)
   const a: number[] = []
@@ -61,7 +65,9 @@ export async function timed(run: () => Promise<unknown> | unknown): Promise<numb
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((x, y) => x - y)
   const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
+  return sorted.length % 2 === 1
+    ? (sorted[middle] as number)
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
 }
 
 /** A result whose bar is a least speed ratio. */

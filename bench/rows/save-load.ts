@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { mkdir, open, readFile, rename, readdir, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { availableParallelism } from 'node:os'
 import { TensorHub } from 'tensorhub'
 import { paired, type Row, speedResult, timed } from '../paired.ts'
 
@@ -83,7 +83,11 @@ export const saveRow: Row = {
       },
     )
     await hub.close()
-    return speedResult(measured, 0.9, `${Math.round(size / MIB / (measured.ours / 1000))} MiB/s against ${Math.round(size / MIB / (measured.baseline / 1000))}`)
+    return speedResult(
+      measured,
+      0.9,
+      `${Math.round(size / MIB / (measured.ours / 1000))} MiB/s against ${Math.round(size / MIB / (measured.baseline / 1000))}`,
+    )
   },
 }
 
@@ -106,10 +110,19 @@ export const loadRow: Row = {
           const handle = await hub.datasets.open({ dataset_name: 'd' })
           await handle?.load()
         }),
-      () => timed(async () => createHash('sha256').update(await readFile(join(folder, 'plain', 'd'))).digest()),
+      () =>
+        timed(async () =>
+          createHash('sha256')
+            .update(await readFile(join(folder, 'plain', 'd')))
+            .digest(),
+        ),
     )
     await hub.close()
-    return speedResult(measured, 0.9, `${Math.round(size / MIB / (measured.ours / 1000))} MiB/s against ${Math.round(size / MIB / (measured.baseline / 1000))}`)
+    return speedResult(
+      measured,
+      0.9,
+      `${Math.round(size / MIB / (measured.ours / 1000))} MiB/s against ${Math.round(size / MIB / (measured.baseline / 1000))}`,
+    )
   },
 }
 
@@ -160,7 +173,11 @@ export const saveAgainRow: Row = {
     const written = (await countFiles(join(folder, 'hub', 'blobs'))) - before
     for (const thread of threads) await thread.terminate()
     await hub.close()
-    const result = speedResult(measured, 0.8, `${measured.ours.toFixed(0)} ms against ${measured.baseline.toFixed(0)}; ${written} blobs written`)
+    const result = speedResult(
+      measured,
+      0.8,
+      `${measured.ours.toFixed(0)} ms against ${measured.baseline.toFixed(0)}; ${written} blobs written`,
+    )
     return { ...result, held: result.held && written === 0 }
   },
 }
@@ -189,7 +206,11 @@ export const frozenEpochsRow: Row = {
     await hub.close()
     const stored = await sizeOf(join(folder, 'hub', 'blobs'))
     const ratio = stored / unique
-    return { figure: `${ratio.toFixed(3)}×`, held: ratio <= 1.05, detail: `${(stored / MIB).toFixed(1)} MiB stored, ${(unique / MIB).toFixed(1)} unique, ${((20 * size) / MIB).toFixed(0)} saved` }
+    return {
+      figure: `${ratio.toFixed(3)}×`,
+      held: ratio <= 1.05,
+      detail: `${(stored / MIB).toFixed(1)} MiB stored, ${(unique / MIB).toFixed(1)} unique, ${((20 * size) / MIB).toFixed(0)} saved`,
+    }
   },
 }
 
@@ -200,4 +221,3 @@ async function sizeOf(folder: string): Promise<number> {
   }
   return bytes
 }
-

@@ -30,4 +30,10 @@ for await (const piece of handle.stream()) seen += piece.byteLength
 if (seen !== total) throw new Error(`${seen} of ${total} bytes came back`)
 const loaded = performance.now()
 await hub.close()
-console.log(JSON.stringify({ peak: process.resourceUsage().maxRSS, inSeconds: (saved - start) / 1000, outSeconds: (loaded - saved) / 1000 }))
+console.log(
+  JSON.stringify({
+    peak: process.resourceUsage().maxRSS,
+    inSeconds: (saved - start) / 1000,
+    outSeconds: (loaded - saved) / 1000,
+  }),
+)

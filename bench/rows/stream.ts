@@ -11,7 +11,11 @@ export const streamRow: Row = {
   async run({ folder, quick }) {
     const gib = quick ? 0.25 : 4
     // A process of its own, so that nothing else is in its memory.
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'stream-child.ts'), join(folder, 'hub'), String(gib)], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, 'stream-child.ts'), join(folder, 'hub'), String(gib)],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    )
     let text = ''
     child.stdout.on('data', (piece: Buffer) => {
       text += piece.toString()
@@ -21,6 +25,10 @@ export const streamRow: Row = {
     const { peak, inSeconds, outSeconds } = JSON.parse(text) as { peak: number; inSeconds: number; outSeconds: number }
     const mib = peak / 1024
     const rate = (seconds: number) => `${Math.round((gib * 1024) / seconds)} MiB/s`
-    return { figure: `${Math.round(mib)} MiB`, held: mib <= 256, detail: `${gib} GiB, in ${rate(inSeconds)}, out ${rate(outSeconds)}` }
+    return {
+      figure: `${Math.round(mib)} MiB`,
+      held: mib <= 256,
+      detail: `${gib} GiB, in ${rate(inSeconds)}, out ${rate(outSeconds)}`,
+    }
   },
 }

@@ -21,7 +21,8 @@ export const runTopTaskRow: Row = {
       () =>
         timed(async () => {
           const outcome = await hub.runTopTask('trivial')
-          if (outcome === false || outcome.status !== 'finished') throw new Error(`the task ended ${outcome === false ? 'unseen' : outcome.status}`)
+          if (outcome === false || outcome.status !== 'finished')
+            throw new Error(`the task ended ${outcome === false ? 'unseen' : outcome.status}`)
         }),
       () =>
         timed(async () => {

@@ -20,12 +20,19 @@ exports.isNewEnough = (version) => {
 
 exports.nodePackage = (platform, arch) => {
   const found = NODE[`${platform}-${arch}`]
-  if (!found) throw new Error(`There is no Node for ${platform} ${arch} on the npm registry: install Node 22.18 or later and try again.`)
+  if (!found)
+    throw new Error(
+      `There is no Node for ${platform} ${arch} on the npm registry: install Node 22.18 or later and try again.`,
+    )
   return found
 }
 
 /** The package with pnpm's program itself: the package `pnpm` would place it by an install script, which npm does not run. */
 exports.pnpmPackage = (platform, arch, report) => {
   const musl = platform === 'linux' && report && !report.getReport().header.glibcVersionRuntime ? '-musl' : ''
-  return { name: `@pnpm/exe.${platform}-${arch}${musl}`, version: PNPM, binary: platform === 'win32' ? 'pnpm.exe' : 'pnpm' }
+  return {
+    name: `@pnpm/exe.${platform}-${arch}${musl}`,
+    version: PNPM,
+    binary: platform === 'win32' ? 'pnpm.exe' : 'pnpm',
+  }
 }

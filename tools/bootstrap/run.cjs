@@ -43,7 +43,11 @@ function environment(nodeFolder, pnpmFolder) {
   const env = { ...process.env }
   // What npm tells its own scripts would be taken by pnpm for settings of the user.
   for (const name of Object.keys(env)) {
-    if (/^npm_(lifecycle|package|command|execpath|node_execpath|config_(prefix|local_prefix|global_prefix|npm_version|user_agent|node_gyp|noproxy|globalconfig|init_module))/i.test(name)) {
+    if (
+      /^npm_(lifecycle|package|command|execpath|node_execpath|config_(prefix|local_prefix|global_prefix|npm_version|user_agent|node_gyp|noproxy|globalconfig|init_module))/i.test(
+        name,
+      )
+    ) {
       delete env[name]
     }
   }
@@ -63,7 +67,18 @@ function fetched(name, version, why) {
   const aside = `${folder}.${process.pid}.tmp`
   rmSync(aside, { recursive: true, force: true })
   mkdirSync(aside, { recursive: true })
-  const args = ['install', '--prefix', aside, '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--force', `${name}@${version}`]
+  const args = [
+    'install',
+    '--prefix',
+    aside,
+    '--no-save',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+    '--force',
+    `${name}@${version}`,
+  ]
   const npm = npmCommand()
   const done = spawnSync(npm.program, [...npm.args, ...args], { cwd: aside, stdio: ['ignore', 2, 2], shell: npm.shell })
   if (done.error || done.status !== 0 || !existsSync(join(aside, 'node_modules', name, 'package.json'))) {
@@ -81,8 +96,11 @@ function fetched(name, version, why) {
 /** The npm that came with this Node, or the one on PATH. */
 function npmCommand() {
   const given = process.env.npm_execpath
-  if (given && /npm-cli\.js$/.test(given) && existsSync(given)) return { program: process.execPath, args: [given], shell: false }
-  return process.platform === 'win32' ? { program: 'npm.cmd', args: [], shell: true } : { program: 'npm', args: [], shell: false }
+  if (given && /npm-cli\.js$/.test(given) && existsSync(given))
+    return { program: process.execPath, args: [given], shell: false }
+  return process.platform === 'win32'
+    ? { program: 'npm.cmd', args: [], shell: true }
+    : { program: 'npm', args: [], shell: false }
 }
 
 function ensureNode() {
@@ -104,9 +122,16 @@ function ensurePackages(pnpm, env) {
   const have = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
   if (have === want && existsSync(join(ROOT, 'node_modules', '.modules.yaml'))) return
   say('installing the packages of pnpm-lock.yaml')
-  const done = spawnSync(pnpm, ['install', '--frozen-lockfile', '--config.confirmModulesPurge=false'], { cwd: ROOT, env, stdio: ['ignore', 2, 2] })
+  const done = spawnSync(pnpm, ['install', '--frozen-lockfile', '--config.confirmModulesPurge=false'], {
+    cwd: ROOT,
+    env,
+    stdio: ['ignore', 2, 2],
+  })
   if (done.error) throw new Stop(`cannot start pnpm (${pnpm}): ${done.error.message}`)
-  if (done.status !== 0) throw new Stop(`pnpm install ended with ${done.status === null ? done.signal : done.status}; its reason stands above`)
+  if (done.status !== 0)
+    throw new Stop(
+      `pnpm install ended with ${done.status === null ? done.signal : done.status}; its reason stands above`,
+    )
   mkdirSync(TOOLCHAIN, { recursive: true })
   writeFileSync(stamp, want)
 }
@@ -115,7 +140,12 @@ function ensurePackages(pnpm, env) {
 function fingerprint() {
   const hash = createHash('sha256')
   for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json']) {
-    if (existsSync(join(ROOT, file))) hash.update(file).update('\0').update(readFileSync(join(ROOT, file))).update('\0')
+    if (existsSync(join(ROOT, file)))
+      hash
+        .update(file)
+        .update('\0')
+        .update(readFileSync(join(ROOT, file)))
+        .update('\0')
   }
   for (const group of ['packages', 'examples', 'tools']) {
     if (!existsSync(join(ROOT, group))) continue
@@ -146,7 +176,8 @@ function handOver(program, args, env) {
 function main([command, ...rest]) {
   const known = [...Object.keys(COMMANDS), 'pnpm', 'exec']
   if (!known.includes(command)) throw new Stop(`no command '${command || ''}'; there are ${known.join(', ')}`)
-  if (command === 'exec' && rest.length === 0) throw new Stop('exec needs a program: node tools/bootstrap/run.cjs exec node script.ts')
+  if (command === 'exec' && rest.length === 0)
+    throw new Stop('exec needs a program: node tools/bootstrap/run.cjs exec node script.ts')
   mkdirSync(TOOLCHAIN, { recursive: true })
   const { node, pnpm, env } = withLock(join(TOOLCHAIN, 'lock'), say, () => {
     const node = ensureNode()

@@ -51,8 +51,16 @@ export class FsBlobs implements BlobDriver {
   constructor(options: FsOptions, calls: FileCalls) {
     const { folder, ...unknown } = options
     const extra = Object.keys(unknown)[0]
-    if (extra !== undefined) throw new HubError('INVALID', `fs() has no option '${extra}'; it knows folder.`, { at: { scheme: 'fs', op: 'open' }, path: extra })
-    if (typeof folder !== 'string' || folder === '') throw new HubError('INVALID', 'fs() needs the path of a folder.', { at: { scheme: 'fs', op: 'open' }, path: 'folder' })
+    if (extra !== undefined)
+      throw new HubError('INVALID', `fs() has no option '${extra}'; it knows folder.`, {
+        at: { scheme: 'fs', op: 'open' },
+        path: extra,
+      })
+    if (typeof folder !== 'string' || folder === '')
+      throw new HubError('INVALID', 'fs() needs the path of a folder.', {
+        at: { scheme: 'fs', op: 'open' },
+        path: 'folder',
+      })
     this.#folder = resolve(folder)
     this.#calls = calls
   }
@@ -80,7 +88,8 @@ export class FsBlobs implements BlobDriver {
       return true
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code
-      if (code !== undefined && ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK'].includes(code)) return false
+      if (code !== undefined && ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK'].includes(code))
+        return false
       throw error
     } finally {
       await probe.discard()
@@ -97,7 +106,10 @@ export class FsBlobs implements BlobDriver {
     }
   }
 
-  async read(key: string, o: Call & { range?: ByteRange; ifVersion?: string }): Promise<{ info: BlobInfo; body: ReadableStream<Uint8Array> }> {
+  async read(
+    key: string,
+    o: Call & { range?: ByteRange; ifVersion?: string },
+  ): Promise<{ info: BlobInfo; body: ReadableStream<Uint8Array> }> {
     throwIfAborted(o.signal)
     const at = this.#at('read', key)
     const { handle, info } = await this.#openFile(key, o.ifVersion, at)
@@ -119,7 +131,8 @@ export class FsBlobs implements BlobDriver {
             }
             const piece = new Uint8Array(Math.min(READ_PIECE, end - position))
             const { bytesRead } = await handle.read(piece, 0, piece.length, position)
-            if (bytesRead === 0) throw new HubError('RANGE', `Blob '${key}' ended at ${position} of ${info.size} bytes.`, { at })
+            if (bytesRead === 0)
+              throw new HubError('RANGE', `Blob '${key}' ended at ${position} of ${info.size} bytes.`, { at })
             position += bytesRead
             controller.enqueue(bytesRead === piece.length ? piece : piece.subarray(0, bytesRead))
           } catch (error) {
@@ -142,7 +155,12 @@ export class FsBlobs implements BlobDriver {
       for (let done = 0; done < into.length; ) {
         throwIfAborted(o.signal, at)
         const { bytesRead } = await handle.read(into, done, Math.min(PIECE, into.length - done), o.offset + done)
-        if (bytesRead === 0) throw new HubError('RANGE', `Blob '${key}' has ${info.size} bytes; ${into.length} from ${o.offset} were asked for.`, { at })
+        if (bytesRead === 0)
+          throw new HubError(
+            'RANGE',
+            `Blob '${key}' has ${info.size} bytes; ${into.length} from ${o.offset} were asked for.`,
+            { at },
+          )
         done += bytesRead
       }
       return info
@@ -255,7 +273,12 @@ export class FsBlobs implements BlobDriver {
       await fill(staged.handle)
       throwIfAborted(o.signal, at)
       const info = await staged.handle.stat({ bigint: true })
-      await staged.publish(pathOf(this.#folder, key), this.#folder, o.when !== undefined && 'ifAbsent' in o.when, this.#calls)
+      await staged.publish(
+        pathOf(this.#folder, key),
+        this.#folder,
+        o.when !== undefined && 'ifAbsent' in o.when,
+        this.#calls,
+      )
       return infoOf(key, info)
     } catch (error) {
       await staged?.discard()
@@ -263,12 +286,17 @@ export class FsBlobs implements BlobDriver {
     }
   }
 
-  async #openFile(key: string, version: string | undefined, at: ErrorPlace): Promise<{ handle: FileHandle; info: BlobInfo }> {
+  async #openFile(
+    key: string,
+    version: string | undefined,
+    at: ErrorPlace,
+  ): Promise<{ handle: FileHandle; info: BlobInfo }> {
     let handle: FileHandle | undefined
     try {
       handle = await open(pathOf(this.#folder, key), 'r')
       const info = infoOf(key, await handle.stat({ bigint: true }))
-      if (version !== undefined && version !== info.version) throw new HubError('CONFLICT', `Blob '${key}' has another version by now.`, { at })
+      if (version !== undefined && version !== info.version)
+        throw new HubError('CONFLICT', `Blob '${key}' has another version by now.`, { at })
       return { handle, info }
     } catch (error) {
       await handle?.close()
@@ -283,12 +311,19 @@ export class FsBlobs implements BlobDriver {
 
 /** A file where a folder was expected on the way: the blob is not there. */
 function missing(error: unknown): unknown {
-  return (error as NodeJS.ErrnoException).code === 'ENOTDIR' ? Object.assign(new Error('not there', { cause: error }), { code: 'ENOENT' }) : error
+  return (error as NodeJS.ErrnoException).code === 'ENOTDIR'
+    ? Object.assign(new Error('not there', { cause: error }), { code: 'ENOENT' })
+    : error
 }
 
 /** The version names one file and one writing of it. */
 function infoOf(key: string, s: BigIntStats): BlobInfo {
-  return { key, size: Number(s.size), modified: new Date(Number(s.mtimeMs)), version: `${s.ino.toString(36)}-${s.mtimeNs.toString(36)}-${s.size.toString(36)}` }
+  return {
+    key,
+    size: Number(s.size),
+    modified: new Date(Number(s.mtimeMs)),
+    version: `${s.ino.toString(36)}-${s.mtimeNs.toString(36)}-${s.size.toString(36)}`,
+  }
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {

@@ -4,7 +4,8 @@ import { type ErrorPlace, HubError, isHubError } from '@tensorhub/core'
 export function mapError(error: unknown, at: ErrorPlace): unknown {
   if (isHubError(error)) return error
   const code = (error as NodeJS.ErrnoException | undefined)?.code
-  const make = (hub: ConstructorParameters<typeof HubError>[0], message: string, retryable = false) => new HubError(hub, message, { at, cause: error, retryable })
+  const make = (hub: ConstructorParameters<typeof HubError>[0], message: string, retryable = false) =>
+    new HubError(hub, message, { at, cause: error, retryable })
   switch (code) {
     case 'ENOENT':
       return make('NOT_FOUND', `There is no blob '${at.target}'.`)
@@ -18,7 +19,10 @@ export function mapError(error: unknown, at: ErrorPlace): unknown {
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return make('DENIED', `'${at.target}' cannot be read or written by this user (${code}); change the folder's owner or rights.`)
+      return make(
+        'DENIED',
+        `'${at.target}' cannot be read or written by this user (${code}); change the folder's owner or rights.`,
+      )
     case 'EMFILE':
     case 'ENFILE':
       return make('THROTTLED', 'Too many files are open; try again, or raise the limit (ulimit -n).', true)

@@ -5,7 +5,9 @@ import { fs } from './driver.ts'
 /** `file:///absolute/folder`. */
 export function blobsFromUrl(url: string): BlobDriver {
   if (!/^file:\/\/\/[^?#]*$/.test(url)) {
-    throw new HubError('INVALID', `'${url}' is no file URL: file:///absolute/folder, without parameters.`, { at: { scheme: 'fs', op: 'open' } })
+    throw new HubError('INVALID', `'${url}' is no file URL: file:///absolute/folder, without parameters.`, {
+      at: { scheme: 'fs', op: 'open' },
+    })
   }
   return fs({ folder: fileURLToPath(url) })
 }

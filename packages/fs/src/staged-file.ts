@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, link, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, type link, mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { STAGING } from './layout.ts'
 

@@ -4,7 +4,12 @@ import { compareStrings } from '@tensorhub/core'
 import { ENDING, STAGING, unescapeCase } from './layout.ts'
 
 /** The keys below a folder in UTF-8 order, one directory in memory at a time a level. */
-export async function* walkKeys(folder: string, prefix: string, after: string | undefined, base = ''): AsyncGenerator<string, void, undefined> {
+export async function* walkKeys(
+  folder: string,
+  prefix: string,
+  after: string | undefined,
+  base = '',
+): AsyncGenerator<string, void, undefined> {
   const entries: { readonly name: string; readonly key: string; readonly isFolder: boolean }[] = []
   try {
     for await (const entry of await opendir(folder)) {
@@ -13,10 +18,12 @@ export async function* walkKeys(folder: string, prefix: string, after: string | 
         const key = `${base}${unescapeCase(entry.name)}/`
         // A folder matters if it can hold keys with the prefix, and keys behind `after`.
         const could = key.startsWith(prefix) || prefix.startsWith(key)
-        if (could && (after === undefined || compareStrings(key, after) > 0 || after.startsWith(key))) entries.push({ name: entry.name, key, isFolder: true })
+        if (could && (after === undefined || compareStrings(key, after) > 0 || after.startsWith(key)))
+          entries.push({ name: entry.name, key, isFolder: true })
       } else if (entry.name.endsWith(ENDING)) {
         const key = base + unescapeCase(entry.name.slice(0, -ENDING.length))
-        if (key.startsWith(prefix) && (after === undefined || compareStrings(key, after) > 0)) entries.push({ name: entry.name, key, isFolder: false })
+        if (key.startsWith(prefix) && (after === undefined || compareStrings(key, after) > 0))
+          entries.push({ name: entry.name, key, isFolder: false })
       }
     }
   } catch (error) {

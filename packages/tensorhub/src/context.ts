@@ -1,5 +1,5 @@
 import type { ContentStore } from '@tensorhub/content'
-import type { IndexStore, ModelCodec, StoreClock } from '@tensorhub/core'
+import type { Call, IndexStore, ModelCodec, StoreClock } from '@tensorhub/core'
 import type { ConnectionSpec } from './connect/connection-spec.ts'
 import type { ScriptPolicy } from './tasks/script-policy.ts'
 
@@ -19,6 +19,8 @@ export interface HubContext {
   readonly codecs: readonly ModelCodec[]
   /** Set inside a running task: every document written carries it. */
   readonly task: { readonly id: string; readonly epoch: number } | undefined
+  /** Opens the stores where that is still to do, and renews an old estimate of the store's clock. Before every write. */
+  ready(call: Call): Promise<void>
   /** A new ULID, monotonic within the process. */
   newId(): string
   /** The `_id` and `time` of a new document, both of the store's clock and neither running backwards within a process. */

@@ -1,5 +1,5 @@
 import { type CheckReport, ContentStore, type GcReport, type Progress } from '@tensorhub/content'
-import { type BlobStore, type Call, HubError, type IndexStore, StoreClock } from '@tensorhub/core'
+import { type BlobStore, type Call, HubError, type IndexStore, type StoreClock } from '@tensorhub/core'
 import { monotonicFactory } from 'ulid'
 import { BackgroundCollection } from './collection/background.ts'
 import type { ConnectionSpec } from './connect/connection-spec.ts'
@@ -15,6 +15,9 @@ import { Logs } from './namespaces/logs.ts'
 import { Models } from './namespaces/models.ts'
 import { Tasks } from './namespaces/tasks.ts'
 import { filterOf, type Keywords, readArguments, sortOf, transferOf } from './original/keywords.ts'
+import { REFUSED, SPEC_KEYS } from './tasks/create-task.ts'
+import type { TaskRecord } from './tasks/document.ts'
+import type { TaskOutcome } from './tasks/run-top-task.ts'
 
 /** What `connect` has settled; internal to the package. */
 export interface HubParts {
@@ -84,7 +87,8 @@ export class TensorHub implements AsyncDisposable {
   static connect(target: string, options?: ConnectOptions): Promise<TensorHub>
   static async connect(target?: string | ConnectOptions, options?: ConnectOptions): Promise<TensorHub> {
     const { connect } = await import('./connect/connect.ts')
-    const parts = typeof target === 'string' ? await connect(target, options ?? {}) : await connect(undefined, target ?? {})
+    const parts =
+      typeof target === 'string' ? await connect(target, options ?? {}) : await connect(undefined, target ?? {})
     return new TensorHub(parts)
   }
 
@@ -92,7 +96,7 @@ export class TensorHub implements AsyncDisposable {
   constructor(parts: HubParts) {
     this.#parts = parts
     this.projectName = parts.projectName
-    this.#content = new ContentStore({ index: parts.index, blobs: parts.blobs, clock: parts.clock })
+    this.#content = new ContentStore({ index: parts.index, blobs: parts.blobs })
     this.#background = new BackgroundCollection(parts.index, this.#content, parts.clock)
     const context = this.#context()
     const deleted = () => {
@@ -101,7 +105,7 @@ export class TensorHub implements AsyncDisposable {
     this.datasets = new Datasets(context, 'datasets', deleted)
     this.models = new Models(context, 'models', deleted)
     this.logs = new Logs(context, 'logs')
-    this.tasks = new Tasks(context)
+    this.tasks = new Tasks(context, (task) => new TensorHub({ ...parts, task, collect: false }))
   }
 
   #context(): HubContext {
@@ -124,6 +128,10 @@ export class TensorHub implements AsyncDisposable {
       scripts: parts.scripts,
       codecs: parts.codecs,
       task: parts.task,
+      ready: async (call) => {
+        // The monotonic clock stands still while a machine sleeps, so an estimate is not kept for long.
+        if (clock.age > 60_000) await clock.sync(call)
+      },
       newId: () => stamp()._id,
       stamp,
       changes: new EventTarget(),
@@ -132,7 +140,8 @@ export class TensorHub implements AsyncDisposable {
   }
 
   #assertOpen(op: string): void {
-    if (this.#closed !== undefined) throw new HubError('CLOSED', `${op}: this hub is closed; connect again.`, { at: { scheme: 'hub', op } })
+    if (this.#closed !== undefined)
+      throw new HubError('CLOSED', `${op}: this hub is closed; connect again.`, { at: { scheme: 'hub', op } })
   }
 
   /** The index's native handle (SQLite database, MongoDB client), as the original's `db`. */
@@ -161,7 +170,9 @@ export class TensorHub implements AsyncDisposable {
   io(query: string | Readonly<Record<string, unknown>>): ModelIo {
     this.#assertOpen('io')
     const handler = async () => {
-      const module = (await importOptional('@tensorhub/tfjs', 'hub.io')) as { io: (hub: TensorHub, query: unknown) => ModelIo }
+      const module = (await importOptional('@tensorhub/tfjs', 'hub.io')) as {
+        io: (hub: TensorHub, query: unknown) => ModelIo
+      }
       return module.io(this, query)
     }
     return {
@@ -200,8 +211,14 @@ export class TensorHub implements AsyncDisposable {
   // ── The original API ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** `saveDataset(value, 'mnist', { version: '1.0' })` or `saveDataset(value, { datasetName: 'mnist' })`. @returns the record. */
-  async saveDataset(dataset: unknown, ...args: [name: string, tags?: Keywords] | [tags: Keywords & { datasetName: string }]): Promise<DatasetRecord> {
-    const { name, tags, options } = readArguments({ op: 'saveDataset', name: 'datasetName', options: ['signal', 'onProgress'] }, args)
+  async saveDataset(
+    dataset: unknown,
+    ...args: [name: string, tags?: Keywords] | [tags: Keywords & { datasetName: string }]
+  ): Promise<DatasetRecord> {
+    const { name, tags, options } = readArguments(
+      { op: 'saveDataset', name: 'datasetName', options: ['signal', 'onProgress'] },
+      args,
+    )
     return this.datasets.save(name as string, dataset, tags, transferOf(options))
   }
 
@@ -224,13 +241,19 @@ export class TensorHub implements AsyncDisposable {
 
   /** Deletes the matching datasets; without arguments all of the project. */
   async deleteDatasets(...args: FindArguments): Promise<DeleteReceipt> {
-    const { name, tags, options } = readArguments({ op: 'deleteDatasets', name: 'datasetName', options: ['signal'] }, args)
+    const { name, tags, options } = readArguments(
+      { op: 'deleteDatasets', name: 'datasetName', options: ['signal'] },
+      args,
+    )
     return this.datasets.delete(filterOf('dataset_name', name, tags), transferOf(options))
   }
 
   /** `saveModel(model, { modelName: 'mlp', accuracy: 0.8 })` or `saveModel(model, 'mlp', { … })`; without a name: `'model'`. @returns the record. */
   async saveModel(model: unknown, ...args: FindArguments): Promise<ModelRecord> {
-    const { name, tags, options } = readArguments({ op: 'saveModel', name: 'modelName', options: ['signal', 'onProgress'] }, args)
+    const { name, tags, options } = readArguments(
+      { op: 'saveModel', name: 'modelName', options: ['signal', 'onProgress'] },
+      args,
+    )
     return this.models.save(name ?? 'model', model, tags, transferOf(options))
   }
 
@@ -239,7 +262,10 @@ export class TensorHub implements AsyncDisposable {
    * original's TensorFlow 1 days is accepted and has no meaning.
    */
   async findTopModel(...args: FindArguments): Promise<unknown> {
-    const { name, tags, options } = readArguments({ op: 'findTopModel', name: 'modelName', options: [...FIND, 'sess'] }, args)
+    const { name, tags, options } = readArguments(
+      { op: 'findTopModel', name: 'modelName', options: [...FIND, 'sess'] },
+      args,
+    )
     const handle = await this.models.open(filterOf('model_name', name, tags), sortOf(options))
     return handle === undefined ? false : handle.load(transferOf(options))
   }
@@ -293,6 +319,61 @@ export class TensorHub implements AsyncDisposable {
   async #deleteLogs(kind: string, op: string, filter: Keywords | undefined): Promise<{ documents: number }> {
     const read = readArguments({ op, name: '', options: ['signal'] }, [filter])
     return this.logs.delete(filterOf('kind', kind, read.tags), transferOf(read.options))
+  }
+
+  /**
+   * `createTask('mnist', 'task_script.ts', { hyperParameters, savedResultKeys, description: '800-800' })`, or all in one object with `taskName` and
+   * `script`. Everything that is no option is a tag. @returns the record.
+   */
+  async createTask(
+    ...args:
+      | [name: string, script: string, keywords?: Keywords]
+      | [keywords: Keywords & { taskName: string; script: string }]
+  ): Promise<TaskRecord> {
+    const positional = typeof args[0] === 'string' || args[0] === undefined || args[0] === null
+    const keywords = (positional ? args[2] : args[0]) as Keywords | undefined
+    const given = positional ? { taskName: args[0], script: args[1], ...keywords } : { ...keywords }
+    const { taskName, script, signal, ...rest } = given as Record<string, unknown>
+    const spec: Record<string, unknown> = {}
+    const tags: Record<string, unknown> = {}
+    for (const [key, value] of Object.entries(rest)) {
+      const isOption = (SPEC_KEYS as readonly string[]).includes(key) || (REFUSED as readonly string[]).includes(key)
+      ;(isOption ? spec : tags)[key] = value
+    }
+    return this.tasks.create(
+      taskName as string,
+      script as string,
+      spec,
+      tags,
+      signal === undefined ? {} : { signal: signal as AbortSignal },
+    )
+  }
+
+  /** Runs the first due task: `runTopTask('mnist', { sort: [['time', -1]] })`. False when none is due; else its outcome, also of a failed attempt. */
+  async runTopTask(...args: FindArguments): Promise<TaskOutcome | false> {
+    const { name, tags, options } = readArguments(
+      { op: 'runTopTask', name: 'taskName', options: ['sort', 'signal', 'scripts', 'onOutput'] },
+      args,
+    )
+    return this.tasks.runTop(filterOf('task_name', name, tags), options)
+  }
+  runTask(...args: FindArguments): Promise<TaskOutcome | false> {
+    return this.runTopTask(...args)
+  }
+
+  /** True while any matching task is blocked, pending or running. (The original's docstring said the opposite; its tutorial used it so.) */
+  async checkUnfinishedTask(...args: FindArguments): Promise<boolean> {
+    const { name, tags, options } = readArguments(
+      { op: 'checkUnfinishedTask', name: 'taskName', options: ['signal'] },
+      args,
+    )
+    return (await this.tasks.unfinished(filterOf('task_name', name, tags), transferOf(options))) > 0
+  }
+
+  /** Deletes matching tasks, running ones after they were cancelled; without arguments all of the project. */
+  async deleteTasks(...args: FindArguments): Promise<{ documents: number }> {
+    const { name, tags, options } = readArguments({ op: 'deleteTasks', name: 'taskName', options: ['signal'] }, args)
+    return this.tasks.delete(filterOf('task_name', name, tags), transferOf(options))
   }
 
   /** The tutorial's older names of the same methods. */

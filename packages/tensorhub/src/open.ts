@@ -1,13 +1,13 @@
-import type { ModelCodec } from '@tensorhub/core'
-import { connectAgain } from './connect/connect.ts'
+import { connectLater } from './connect/connect.ts'
 import type { ConnectionSpec } from './connect/connection-spec.ts'
 import { TensorHub } from './hub.ts'
 
-/** Opens the hub of a connection in a child process; every document it writes carries the task. */
-export async function openHub(
+/**
+ * The hub of a running task, in its child process: made at once, opened at its first use. Every document it writes carries the task.
+ */
+export function openHubLater(
   connection: ConnectionSpec,
   task: { readonly id: string; readonly epoch: number },
-  codecs: readonly ModelCodec[] = [],
-): Promise<TensorHub> {
-  return new TensorHub(await connectAgain(connection, task, codecs))
+): TensorHub {
+  return new TensorHub(connectLater(connection, task))
 }

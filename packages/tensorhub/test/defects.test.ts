@@ -9,8 +9,12 @@ import { sameHub, temporaryFolder, temporaryHub } from './temporary-hub.ts'
 /** Defects of the Python original that must not return (B5–B15 of tasks stand in tests of tasks). */
 describe('defects of the original', () => {
   it('B1: a user name authenticates, and none (or the original default "None") does not', () => {
-    expect(originalUrl({ ip: 'localhost', dbname: 'temp', username: 'ann', password: 'p@ss/w' })).toBe('mongodb://ann:p%40ss%2Fw@localhost:27017/temp')
-    expect(originalUrl({ ip: 'localhost', dbname: 'temp', username: null, password: 'password' })).toBe('mongodb://localhost:27017/temp')
+    expect(originalUrl({ ip: 'localhost', dbname: 'temp', username: 'ann', password: 'p@ss/w' })).toBe(
+      'mongodb://ann:p%40ss%2Fw@localhost:27017/temp',
+    )
+    expect(originalUrl({ ip: 'localhost', dbname: 'temp', username: null, password: 'password' })).toBe(
+      'mongodb://localhost:27017/temp',
+    )
     expect(originalUrl({ ip: '::1', port: 1, dbname: 'temp', username: 'None' })).toBe('mongodb://[::1]:1/temp')
   })
 
@@ -20,7 +24,8 @@ describe('defects of the original', () => {
       (reason: unknown) => reason as Error,
     )
     expect(error).toBeDefined()
-    for (let e: unknown = error; e instanceof Error; e = e.cause) expect(`${e.message} ${e.stack}`).not.toContain('topsecret')
+    for (let e: unknown = error; e instanceof Error; e = e.cause)
+      expect(`${e.message} ${e.stack}`).not.toContain('topsecret')
     const hub = await temporaryHub()
     expect(String(hub)).toContain("project 'tutorial'")
   })
@@ -32,13 +37,19 @@ describe('defects of the original', () => {
     await writeFile(join(folder, 'package.json'), '{"name":"@me/nets"}')
     await mkdir(join(folder, 'deep'))
     expect(await defaultProjectName(join(folder, 'deep'))).toBe('@me/nets')
-    await expect(TensorHub.connect(join(folder, 'hub'), { projectName: '' })).rejects.toMatchObject({ code: 'INVALID', path: 'projectName' })
+    await expect(TensorHub.connect(join(folder, 'hub'), { projectName: '' })).rejects.toMatchObject({
+      code: 'INVALID',
+      path: 'projectName',
+    })
   })
 
   it('B4: connect reaches the stores before it resolves', async () => {
     const folder = await temporaryFolder()
     await writeFile(join(folder, 'hub.json'), '{"format":1}')
-    await writeFile(join(folder, 'index.db'), 'this is not a database, only text that is long enough to be read as one'.repeat(50))
+    await writeFile(
+      join(folder, 'index.db'),
+      'this is not a database, only text that is long enough to be read as one'.repeat(50),
+    )
     await expect(TensorHub.connect(folder, { projectName: 'p' })).rejects.toMatchObject({ code: 'INTEGRITY' })
   })
 
@@ -48,7 +59,9 @@ describe('defects of the original', () => {
     expect(await hub.deleteModel()).toMatchObject({ documents: 1, blobs: 1 })
     const abort = new AbortController()
     abort.abort()
-    await expect(hub.saveModel({ weights: new Float32Array(50_000).fill(2) }, { signal: abort.signal })).rejects.toMatchObject({ code: 'ABORTED', name: 'AbortError' })
+    await expect(
+      hub.saveModel({ weights: new Float32Array(50_000).fill(2) }, { signal: abort.signal }),
+    ).rejects.toMatchObject({ code: 'ABORTED', name: 'AbortError' })
     expect(await hub.models.count()).toBe(0)
   })
 
@@ -99,10 +112,16 @@ describe('defects of the original', () => {
   it('B25: reserved tags are refused, not overwritten, and no filter reaches another project', async () => {
     const hub = await temporaryHub()
     for (const name of ['project_name', 'time', 'content', 'task', '_id', '_rev', 'model_name']) {
-      await expect(hub.saveModel({ w: 1 }, { [name]: 'x' }), name).rejects.toMatchObject({ code: 'INVALID', path: name })
+      await expect(hub.saveModel({ w: 1 }, { [name]: 'x' }), name).rejects.toMatchObject({
+        code: 'INVALID',
+        path: name,
+      })
     }
     await expect(hub.saveModel({ w: 1 }, { tags: 'x' })).rejects.toMatchObject({ code: 'INVALID', path: 'tags' })
-    await hub.saveModel({ w: 1 }, { status: 'ok', result: 1, epoch: 3, error: 'no', progress: 1, name: 'n', version: '1', tags: ['a'] })
+    await hub.saveModel(
+      { w: 1 },
+      { status: 'ok', result: 1, epoch: 3, error: 'no', progress: 1, name: 'n', version: '1', tags: ['a'] },
+    )
     const other = await sameHub(hub.folder, { projectName: 'other' })
     expect(await other.models.count({ $or: [{ project_name: 'tutorial' }, {}] })).toBe(0)
     expect(await other.deleteModel()).toMatchObject({ documents: 0 })
@@ -134,10 +153,15 @@ describe('defects of the original', () => {
   it('B31: tags can be corrected', async () => {
     const hub = await temporaryHub()
     await hub.saveModel({ w: 1 }, 'mlp', { accuracy: 0.8, note: 'wrong' })
-    expect(await hub.models.update({ model_name: 'mlp' }, { set: { accuracy: 0.9 }, unset: ['note'] })).toEqual({ documents: 1 })
+    expect(await hub.models.update({ model_name: 'mlp' }, { set: { accuracy: 0.9 }, unset: ['note'] })).toEqual({
+      documents: 1,
+    })
     expect(await hub.models.top()).toMatchObject({ accuracy: 0.9 })
     expect(await hub.models.top()).not.toHaveProperty('note')
-    await expect(hub.models.update({}, { set: { content: 1 } })).rejects.toMatchObject({ code: 'INVALID', path: 'content' })
+    await expect(hub.models.update({}, { set: { content: 1 } })).rejects.toMatchObject({
+      code: 'INVALID',
+      path: 'content',
+    })
   })
 
   it('an unreadable folder says so', async () => {

@@ -5,7 +5,15 @@ import { temporaryHub } from './temporary-hub.ts'
 describe('dataset management', () => {
   it('saves under a name with tags and finds the value itself', async () => {
     const hub = await temporaryHub()
-    const mnist = [new Float32Array([1, 2, 3]), new Uint8Array([4, 5]), [[1, 2], [3, 4]], 'x']
+    const mnist = [
+      new Float32Array([1, 2, 3]),
+      new Uint8Array([4, 5]),
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      'x',
+    ]
     const record = await hub.saveDataset(mnist, 'mnist', { description: 'this is a tutorial' })
     expect(record).toMatchObject({ dataset_name: 'mnist', description: 'this is a tutorial', project_name: 'tutorial' })
     expect(record._id).toMatch(/^[0-9A-HJKMNP-TV-Z]{26}$/)
@@ -53,7 +61,11 @@ describe('model management', () => {
   it('saves a model with tags and finds it by them, live, with its record', async () => {
     const hub = await temporaryHub()
     await hub.saveModel(net(1), { accuracy: 0.8, loss: 2.3, name: 'second_model' })
-    const found = (await hub.findModel({ accuracy: 0.8, loss: 2.3 })) as { _accuracy: number; _name: string; info: Record<string, unknown> }
+    const found = (await hub.findModel({ accuracy: 0.8, loss: 2.3 })) as {
+      _accuracy: number
+      _name: string
+      info: Record<string, unknown>
+    }
     expect(found).toEqual(net(1))
     expect(found._accuracy).toBe(0.8)
     expect(found._name).toBe('second_model')
@@ -62,14 +74,18 @@ describe('model management', () => {
 
   it('sorts by time and by metric', async () => {
     const hub = await temporaryHub()
-    for (const [i, accuracy] of [0.7, 0.9, 0.8].entries()) await hub.saveModel(net(i), 'mlp', { test_accuracy: accuracy })
-    const accuracyOf = async (sort: [string, 1 | -1][]) => ((await hub.findTopModel({ sort })) as { _test_accuracy: number })._test_accuracy
+    for (const [i, accuracy] of [0.7, 0.9, 0.8].entries())
+      await hub.saveModel(net(i), 'mlp', { test_accuracy: accuracy })
+    const accuracyOf = async (sort: [string, 1 | -1][]) =>
+      ((await hub.findTopModel({ sort })) as { _test_accuracy: number })._test_accuracy
     expect(await accuracyOf([['time', -1]])).toBe(0.8)
     expect(await accuracyOf([['time', 1]])).toBe(0.7)
     expect(await accuracyOf([['test_accuracy', -1]])).toBe(0.9)
     expect(await accuracyOf([['test_accuracy', 1]])).toBe(0.7)
     expect(await hub.findTopModel('other')).toBe(false)
-    expect(await hub.findTopModel({ sess: null, sort: [['time', -1]] })).toMatchObject({ architecture: { layers: ['dense'] } })
+    expect(await hub.findTopModel({ sess: null, sort: [['time', -1]] })).toMatchObject({
+      architecture: { layers: ['dense'] },
+    })
   })
 
   it('deletes all models of the project, or what matches', async () => {

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import type * as TF from '@tensorflow/tfjs'
 import type { FullManifest } from '@tensorhub/content'
 import { isHubError, type ModelRecord, TensorHub } from 'tensorhub'
@@ -13,6 +14,8 @@ export function backendSuite(backend: string, load: () => Promise<LoadedTf<Tf>>)
     let hub: TensorHub
 
     beforeAll(async () => {
+      // The hub looks @tensorhub/tfjs up from the program's folder, as it does for a user of the installed packages.
+      process.chdir(fileURLToPath(new URL('..', import.meta.url)))
       const loaded = await load()
       expect(loaded.backend).toBe(backend)
       tf = loaded.tf

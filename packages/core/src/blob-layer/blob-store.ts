@@ -54,7 +54,10 @@ export class BlobStore implements AsyncDisposable {
   }
 
   /** Info and body together. NOT_FOUND comes before the first byte; cancelling the body frees its socket or file. */
-  read(key: string, o: Call & { range?: ByteRange; ifVersion?: string } = {}): Promise<{ info: BlobInfo; body: ReadableStream<Uint8Array> }> {
+  read(
+    key: string,
+    o: Call & { range?: ByteRange; ifVersion?: string } = {},
+  ): Promise<{ info: BlobInfo; body: ReadableStream<Uint8Array> }> {
     const at = this.#at('read', checkKey(key))
     checkRange(o.range, at)
     return this.#life.run(at, o.signal, () => this.driver.read(key, o))
@@ -86,20 +89,31 @@ export class BlobStore implements AsyncDisposable {
   /** All-or-nothing. A body that ends short of or beyond `size`: INVALID, and nothing is visible. */
   write(key: string, body: BlobBody, o: WriteOptions = {}): Promise<BlobInfo> {
     const at = this.#at('write', checkKey(key))
-    if (o.size !== undefined && (!Number.isSafeInteger(o.size) || o.size < 0)) throw new HubError('INVALID', 'size must be a whole number of bytes.', { at, path: 'size' })
+    if (o.size !== undefined && (!Number.isSafeInteger(o.size) || o.size < 0))
+      throw new HubError('INVALID', 'size must be a whole number of bytes.', { at, path: 'size' })
     const bytes = bytesOfBody(body)
     if (bytes !== undefined && o.size !== undefined && o.size !== bytes.byteLength) {
-      throw new HubError('INVALID', `The body has ${bytes.byteLength} bytes; the size given was ${o.size}.`, { at, path: 'size' })
+      throw new HubError('INVALID', `The body has ${bytes.byteLength} bytes; the size given was ${o.size}.`, {
+        at,
+        path: 'size',
+      })
     }
     const size = bytes?.byteLength ?? (body instanceof Blob ? body.size : o.size)
     return this.#life.run(at, o.signal, async (can) => {
       checkWriteOptions(o, can, at)
-      if (size !== undefined && size > can.sizeMax) throw new HubError('INVALID', `A blob of ${size} bytes is larger than the ${can.sizeMax} the store takes.`, { at, path: 'size' })
+      if (size !== undefined && size > can.sizeMax)
+        throw new HubError('INVALID', `A blob of ${size} bytes is larger than the ${can.sizeMax} the store takes.`, {
+          at,
+          path: 'size',
+        })
       if (bytes !== undefined && this.driver.writeBytes !== undefined) {
         const { size: _known, ...rest } = o
         return this.driver.writeBytes(key, bytes, rest)
       }
-      return this.driver.write(key, exactSize(streamOfBody(body), size, o.signal), { ...o, ...(size === undefined ? {} : { size }) })
+      return this.driver.write(key, exactSize(streamOfBody(body), size, o.signal), {
+        ...o,
+        ...(size === undefined ? {} : { size }),
+      })
     })
   }
 
@@ -115,7 +129,8 @@ export class BlobStore implements AsyncDisposable {
   /** Blobs by prefix in key order, over all pages; `after` is exclusive. */
   list(prefix: string, o: Call & { after?: string; limit?: number } = {}): AsyncGenerator<BlobInfo, void, undefined> {
     const at = this.#at('list', checkPrefix(prefix))
-    if (o.limit !== undefined && (!Number.isInteger(o.limit) || o.limit < 0)) throw new HubError('INVALID', 'limit must be a whole number from 0.', { at, path: 'limit' })
+    if (o.limit !== undefined && (!Number.isInteger(o.limit) || o.limit < 0))
+      throw new HubError('INVALID', 'limit must be a whole number from 0.', { at, path: 'limit' })
     return this.#life.stream(at, o.signal, () => this.driver.list(prefix, o))
   }
 
@@ -140,7 +155,11 @@ export class BlobStore implements AsyncDisposable {
 
   /** Frees leftovers of interrupted writes older than `before`. */
   sweep(o: Call & { before: Date; dryRun?: boolean }): Promise<{ count: number; bytes: number }> {
-    return this.#life.run(this.#at('sweep'), o.signal, async () => (await this.driver.sweep?.(o)) ?? { count: 0, bytes: 0 })
+    return this.#life.run(
+      this.#at('sweep'),
+      o.signal,
+      async () => (await this.driver.sweep?.(o)) ?? { count: 0, bytes: 0 },
+    )
   }
 
   #at(op: string, target?: string): ErrorPlace {
@@ -165,15 +184,24 @@ function checkRange(range: ByteRange | undefined, at: ErrorPlace): void {
 function checkWriteOptions(o: WriteOptions, can: Readonly<BlobCan>, at: ErrorPlace): void {
   if (o.when && 'ifAbsent' in o.when && !can.ifAbsent) throw unsupported('writing only if absent', at)
   if (o.when && 'ifVersion' in o.when && !can.ifVersion) throw unsupported('writing only over a version', at)
-  if ((o.contentType !== undefined || o.meta !== undefined) && !can.meta) throw unsupported('content types and metadata', at)
+  if ((o.contentType !== undefined || o.meta !== undefined) && !can.meta)
+    throw unsupported('content types and metadata', at)
 }
 
 function unsupported(what: string, at: ErrorPlace): HubError {
-  return new HubError('UNSUPPORTED', `The ${at.scheme} blob store does not support ${what}.`, { at, reason: 'CAPABILITY' })
+  return new HubError('UNSUPPORTED', `The ${at.scheme} blob store does not support ${what}.`, {
+    at,
+    reason: 'CAPABILITY',
+  })
 }
 
 /** Fills memory from a stream. @throws RANGE when it ends early. */
-async function fill(out: Uint8Array, body: ReadableStream<Uint8Array>, at: ErrorPlace, signal: AbortSignal | undefined): Promise<void> {
+async function fill(
+  out: Uint8Array,
+  body: ReadableStream<Uint8Array>,
+  at: ErrorPlace,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const reader = body.getReader()
   const onAbort = () => void reader.cancel(signal?.reason).then(undefined, () => undefined)
   signal?.addEventListener('abort', onAbort, { once: true })
@@ -182,7 +210,8 @@ async function fill(out: Uint8Array, body: ReadableStream<Uint8Array>, at: Error
     for (;;) {
       const { done, value } = await reader.read()
       if (done) break
-      if (filled + value.byteLength > out.byteLength) throw new HubError('RANGE', `The store gave more bytes than the ${out.byteLength} asked for.`, { at })
+      if (filled + value.byteLength > out.byteLength)
+        throw new HubError('RANGE', `The store gave more bytes than the ${out.byteLength} asked for.`, { at })
       out.set(value, filled)
       filled += value.byteLength
     }
@@ -193,5 +222,6 @@ async function fill(out: Uint8Array, body: ReadableStream<Uint8Array>, at: Error
     signal?.removeEventListener('abort', onAbort)
   }
   if (signal?.aborted) throw new HubError('ABORTED', 'The operation was aborted.', { at, cause: signal.reason })
-  if (filled < out.byteLength) throw new HubError('RANGE', `The blob ended after ${filled} of ${out.byteLength} bytes.`, { at })
+  if (filled < out.byteLength)
+    throw new HubError('RANGE', `The blob ended after ${filled} of ${out.byteLength} bytes.`, { at })
 }

@@ -17,8 +17,13 @@ export function streamOfBody(body: BlobBody): ReadableStream<Uint8Array> {
   if (bytes !== undefined) return streamOfBytes(bytes)
   if (body instanceof Blob) return body.stream() as ReadableStream<Uint8Array>
   if (body instanceof ReadableStream) return body
-  if (typeof (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator] === 'function') return ReadableStream.from(body as AsyncIterable<Uint8Array>)
-  throw new HubError('INVALID', 'A blob is written from a stream, an async iterable of bytes, bytes, a Blob or a string.', { at: { scheme: 'core', op: 'write' }, path: 'body' })
+  if (typeof (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator] === 'function')
+    return ReadableStream.from(body as AsyncIterable<Uint8Array>)
+  throw new HubError(
+    'INVALID',
+    'A blob is written from a stream, an async iterable of bytes, bytes, a Blob or a string.',
+    { at: { scheme: 'core', op: 'write' }, path: 'body' },
+  )
 }
 
 function streamOfBytes(bytes: Uint8Array): ReadableStream<Uint8Array> {
@@ -37,12 +42,19 @@ export function exactSize(
   signal?: AbortSignal,
 ): ReadableStream<Uint8Array> {
   let seen = 0
-  const wrong = (what: string) => new HubError('INVALID', `The body ${what}; the size given was ${size}.`, { at: { scheme: 'core', op: 'write' }, path: 'size' })
+  const wrong = (what: string) =>
+    new HubError('INVALID', `The body ${what}; the size given was ${size}.`, {
+      at: { scheme: 'core', op: 'write' },
+      path: 'size',
+    })
   return body.pipeThrough(
     new TransformStream<Uint8Array, Uint8Array>({
       transform(piece, controller) {
         if (!(piece instanceof Uint8Array)) {
-          throw new HubError('INVALID', 'The body holds something other than Uint8Array.', { at: { scheme: 'core', op: 'write' }, path: 'body' })
+          throw new HubError('INVALID', 'The body holds something other than Uint8Array.', {
+            at: { scheme: 'core', op: 'write' },
+            path: 'body',
+          })
         }
         seen += piece.byteLength
         if (size !== undefined && seen > size) throw wrong('runs beyond its size')

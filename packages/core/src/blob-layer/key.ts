@@ -11,10 +11,13 @@ const WINDOWS = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)/i
  */
 export function checkKey(key: string): string {
   const why =
-    typeof key !== 'string' || key === '' ? 'is empty'
-    : key.length > 512 ? 'is longer than 512 characters'
-    : /[^A-Za-z0-9._\-~=+@/]/.test(key) ? 'has a character other than A–Z a–z 0–9 . _ - ~ = + @ /'
-    : undefined
+    typeof key !== 'string' || key === ''
+      ? 'is empty'
+      : key.length > 512
+        ? 'is longer than 512 characters'
+        : /[^A-Za-z0-9._\-~=+@/]/.test(key)
+          ? 'has a character other than A–Z a–z 0–9 . _ - ~ = + @ /'
+          : undefined
   if (why !== undefined) throw refuse(String(key), why)
   for (const segment of key.split('/')) {
     if (segment === '' || segment === '.' || segment === '..') throw refuse(key, 'has an empty segment, `.` or `..`')
@@ -27,12 +30,21 @@ export function checkKey(key: string): string {
 
 /** Checks a prefix to list: the beginning of a key, or empty. */
 export function checkPrefix(prefix: string): string {
-  if (typeof prefix !== 'string' || prefix.length > 512 || /[^A-Za-z0-9._\-~=+@/]/.test(prefix) || prefix.startsWith('/') || prefix.split('/').includes('..')) {
+  if (
+    typeof prefix !== 'string' ||
+    prefix.length > 512 ||
+    /[^A-Za-z0-9._\-~=+@/]/.test(prefix) ||
+    prefix.startsWith('/') ||
+    prefix.split('/').includes('..')
+  ) {
     throw refuse(String(prefix), 'is no beginning of a key')
   }
   return prefix
 }
 
 function refuse(key: string, why: string): HubError {
-  return new HubError('INVALID', `The blob key '${key.slice(0, 80)}' ${why}.`, { at: { scheme: 'core', op: 'key', target: key.slice(0, 80) }, path: 'key' })
+  return new HubError('INVALID', `The blob key '${key.slice(0, 80)}' ${why}.`, {
+    at: { scheme: 'core', op: 'key', target: key.slice(0, 80) },
+    path: 'key',
+  })
 }

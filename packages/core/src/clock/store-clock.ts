@@ -35,13 +35,17 @@ export class StoreClock {
     const held = this.#sample
     // A held sample that disagrees by more than both errors (and a ms of grain) was made stale by a step of the store's clock or a suspension.
     const agrees = held !== undefined && Math.abs(held.offset - sample.offset) <= held.error + sample.error + 1
-    if (held === undefined || !agrees || sample.error <= held.error || received - held.at > MAX_AGE) this.#sample = sample
+    if (held === undefined || !agrees || sample.error <= held.error || received - held.at > MAX_AGE)
+      this.#sample = sample
     return this.now()
   }
 
   /** The store's time as estimated now. @throws INVALID before the first `sync`. */
   now(): Date {
-    if (this.#sample === undefined) throw new HubError('INVALID', "The store's clock has not been read yet; call sync() first.", { at: { scheme: 'core', op: 'clock' } })
+    if (this.#sample === undefined)
+      throw new HubError('INVALID', "The store's clock has not been read yet; call sync() first.", {
+        at: { scheme: 'core', op: 'clock' },
+      })
     return new Date(Math.round(this.#monotonic() + this.#sample.offset))
   }
 

@@ -3,6 +3,7 @@ import type { IndexCan, IndexDriver, IndexEvent } from '../contracts/index-drive
 import type { Change, Order, Predicate } from '../contracts/predicate.ts'
 import type { Doc, Path } from '../contracts/value.ts'
 import { type ErrorPlace, HubError } from '../errors/hub-error.ts'
+import { Lifecycle } from '../lifecycle/lifecycle.ts'
 import { checkChange } from '../query/change.ts'
 import { decodeCursor, isAfter, type PagePosition, seekPredicate } from '../query/cursor.ts'
 import { checkDoc } from '../query/document-check.ts'
@@ -10,7 +11,6 @@ import { matches } from '../query/matches.ts'
 import { withTieBreak } from '../query/order.ts'
 import { project } from '../query/project.ts'
 import { sortDocs } from './bounded-sort.ts'
-import { Lifecycle } from '../lifecycle/lifecycle.ts'
 import { pollChanges } from './poll-changes.ts'
 
 export interface IndexFindOptions extends Call {
@@ -86,23 +86,39 @@ export class IndexStore implements AsyncDisposable {
     const at = this.#at('find', coll)
     checkCollection(coll, at)
     const order = withTieBreak(o.order ?? [])
-    if (o.limit !== undefined && (!Number.isInteger(o.limit) || o.limit < 0)) throw new HubError('INVALID', 'limit must be a whole number from 0.', { at, path: 'limit' })
+    if (o.limit !== undefined && (!Number.isInteger(o.limit) || o.limit < 0))
+      throw new HubError('INVALID', 'limit must be a whole number from 0.', { at, path: 'limit' })
     const position = o.after === undefined ? undefined : decodeCursor(order, o.after)
     return this.#life.stream(at, o.signal, () => this.#find(coll, where, order, position, o))
   }
 
-  async *#find(coll: string, where: Predicate, order: Order, position: PagePosition | undefined, o: IndexFindOptions): AsyncGenerator<Doc, void, undefined> {
+  async *#find(
+    coll: string,
+    where: Predicate,
+    order: Order,
+    position: PagePosition | undefined,
+    o: IndexFindOptions,
+  ): AsyncGenerator<Doc, void, undefined> {
     if (o.limit === 0) return
     const call: Call = o.signal ? { signal: o.signal } : {}
-    const wanted: Predicate = position === undefined ? where : { op: 'and', of: [where, seekPredicate(order, position)] }
+    const wanted: Predicate =
+      position === undefined ? where : { op: 'and', of: [where, seekPredicate(order, position)] }
     const exact = this.driver.exact?.(coll, wanted, order) ?? { where: true, order: true }
     if (position === undefined && exact.where && exact.order) {
       const { limit, fields } = o
-      yield* this.driver.find(coll, wanted, { ...call, order, ...(limit === undefined ? {} : { limit }), ...(fields ? { fields } : {}) })
+      yield* this.driver.find(coll, wanted, {
+        ...call,
+        order,
+        ...(limit === undefined ? {} : { limit }),
+        ...(fields ? { fields } : {}),
+      })
       return
     }
     const candidates = this.driver.find(coll, wanted, { ...call, order: exact.order ? order : [] })
-    const kept = keep(candidates, (doc) => (exact.where || matches(where, doc)) && (position === undefined || isAfter(order, position, doc)))
+    const kept = keep(
+      candidates,
+      (doc) => (exact.where || matches(where, doc)) && (position === undefined || isAfter(order, position, doc)),
+    )
     const sorted = exact.order ? kept : sortDocs(kept, order, o.limit)
     let left = o.limit ?? Number.POSITIVE_INFINITY
     for await (const doc of sorted) {
@@ -163,7 +179,10 @@ export class IndexStore implements AsyncDisposable {
         let candidate: Doc | undefined
         for await (const doc of this.#find(coll, where, order, undefined, { ...call, limit: 1 })) candidate = doc
         if (candidate === undefined) return null
-        const taken = await this.driver.takeOne(coll, sameRevision(candidate), checked, { ...call, order: withTieBreak([]) })
+        const taken = await this.driver.takeOne(coll, sameRevision(candidate), checked, {
+          ...call,
+          order: withTieBreak([]),
+        })
         if (taken !== null) return taken
       }
       throw contended(at)
@@ -176,7 +195,10 @@ export class IndexStore implements AsyncDisposable {
     checkCollection(coll, at)
     return this.#life.stream(at, o.signal, (can) => {
       const native = can.watch && this.#exact(coll, where) ? this.driver.watch?.(coll, where, o) : undefined
-      return native ?? pollChanges((fields) => this.#find(coll, where, withTieBreak([]), undefined, { ...o, fields }), o.signal)
+      return (
+        native ??
+        pollChanges((fields) => this.#find(coll, where, withTieBreak([]), undefined, { ...o, fields }), o.signal)
+      )
     })
   }
 
@@ -190,12 +212,19 @@ export class IndexStore implements AsyncDisposable {
   }
 
   /** Changes what really matches among a driver's candidates, one by one by `_id` and `_rev`, again for those that changed meanwhile. */
-  async #eachCandidate(coll: string, where: Predicate, at: ErrorPlace, o: Call, apply: (one: Predicate) => Promise<number>): Promise<number> {
+  async #eachCandidate(
+    coll: string,
+    where: Predicate,
+    at: ErrorPlace,
+    o: Call,
+    apply: (one: Predicate) => Promise<number>,
+  ): Promise<number> {
     let done = 0
     let pending: Predicate = where
     for (let round = 0; round < REPEATS; round++) {
       const candidates: Doc[] = []
-      for await (const doc of this.driver.find(coll, pending, { ...o, order: [] })) if (matches(where, doc)) candidates.push(doc)
+      for await (const doc of this.driver.find(coll, pending, { ...o, order: [] }))
+        if (matches(where, doc)) candidates.push(doc)
       const missed: string[] = []
       for (const doc of candidates) {
         if ((await apply(sameRevision(doc))) === 1) done++
@@ -235,7 +264,8 @@ function sameRevision(doc: Doc): Predicate {
 function withRevision(change: Change, at: ErrorPlace): Change {
   const checked = checkChange(change)
   for (const part of [checked.set, checked.inc]) {
-    if (part && Object.hasOwn(part, '_rev')) throw new HubError('INVALID', '_rev belongs to the store and cannot be changed.', { at, path: '_rev' })
+    if (part && Object.hasOwn(part, '_rev'))
+      throw new HubError('INVALID', '_rev belongs to the store and cannot be changed.', { at, path: '_rev' })
   }
   return { ...checked, inc: { ...checked.inc, _rev: 1 } }
 }
@@ -243,7 +273,11 @@ function withRevision(change: Change, at: ErrorPlace): Change {
 /** Collection names: a letter or underscore, then letters, digits and underscores; at most 60. */
 function checkCollection(coll: string, at: ErrorPlace): void {
   if (typeof coll !== 'string' || !/^[A-Za-z_][A-Za-z0-9_]{0,59}$/.test(coll)) {
-    throw new HubError('INVALID', `'${String(coll)}' is no collection name: letters, digits and underscores, at most 60.`, { at })
+    throw new HubError(
+      'INVALID',
+      `'${String(coll)}' is no collection name: letters, digits and underscores, at most 60.`,
+      { at },
+    )
   }
 }
 
@@ -252,5 +286,8 @@ function unsupported(what: string, at: ErrorPlace): HubError {
 }
 
 function contended(at: ErrorPlace): HubError {
-  return new HubError('CONFLICT', `Documents kept changing while ${at.op} was choosing among them; try again.`, { at, retryable: true })
+  return new HubError('CONFLICT', `Documents kept changing while ${at.op} was choosing among them; try again.`, {
+    at,
+    retryable: true,
+  })
 }

@@ -9,7 +9,10 @@ const LONGEST = 2000
  * Watching by asking again: compares `_id` and `_rev` of the matching documents with the last time. Costs one indexed read of these two
  * fields a poll, and memory for one entry a document; the interval doubles from 50 ms to 2 s while nothing changes.
  */
-export async function* pollChanges(read: (fields: readonly Path[]) => AsyncIterable<Doc>, signal: AbortSignal | undefined): AsyncGenerator<IndexEvent, void, undefined> {
+export async function* pollChanges(
+  read: (fields: readonly Path[]) => AsyncIterable<Doc>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<IndexEvent, void, undefined> {
   const fields: readonly Path[] = [['_id'], ['_rev']]
   let known: Map<string, unknown> | undefined
   for (let wait = FIRST; ; ) {

@@ -1,4 +1,4 @@
-import type { Call, Driver } from '../contracts/driver.ts'
+import type { Driver } from '../contracts/driver.ts'
 import { abortError, type ErrorPlace, HubError, throwIfAborted } from '../errors/hub-error.ts'
 import { asHubError } from '../errors/wrap.ts'
 
@@ -41,7 +41,11 @@ export class Lifecycle<Cap, D extends Driver<Cap>> {
   }
 
   /** The same for a stream of results. */
-  async *stream<T>(at: ErrorPlace, signal: AbortSignal | undefined, call: (can: Readonly<Cap>) => AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  async *stream<T>(
+    at: ErrorPlace,
+    signal: AbortSignal | undefined,
+    call: (can: Readonly<Cap>) => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, undefined> {
     const can = await this.ready(at, signal)
     this.#running++
     try {

@@ -23,7 +23,8 @@ export interface OpenUrlOptions {
 
 /** Makes a scheme known: a package's name, or a function that gives its module. */
 export function registerScheme(scheme: string, adapter: string | (() => Promise<AdapterModule>)): void {
-  if (!/^[a-z][a-z0-9+.-]*$/.test(scheme)) throw new HubError('INVALID', `'${scheme}' is no URL scheme.`, { at: { scheme: 'core', op: 'register' } })
+  if (!/^[a-z][a-z0-9+.-]*$/.test(scheme))
+    throw new HubError('INVALID', `'${scheme}' is no URL scheme.`, { at: { scheme: 'core', op: 'register' } })
   packages.set(scheme, adapter)
 }
 
@@ -45,15 +46,23 @@ async function adapterOf(url: string, o: OpenUrlOptions): Promise<{ module: Adap
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
   const adapter = scheme === undefined ? undefined : packages.get(scheme)
   if (adapter === undefined) {
-    throw new HubError('INVALID', `The URL '${redactUrl(url)}' has ${scheme === undefined ? 'no scheme' : 'an unknown scheme'}; known are ${[...packages.keys()].map((s) => `${s}:`).join(' ')}.`, {
-      at: { scheme: 'core', op: 'open' },
-      reason: 'UNKNOWN_SCHEME',
-    })
+    throw new HubError(
+      'INVALID',
+      `The URL '${redactUrl(url)}' has ${scheme === undefined ? 'no scheme' : 'an unknown scheme'}; known are ${[...packages.keys()].map((s) => `${s}:`).join(' ')}.`,
+      {
+        at: { scheme: 'core', op: 'open' },
+        reason: 'UNKNOWN_SCHEME',
+      },
+    )
   }
   if (typeof adapter === 'function') return { module: await adapter(), name: `the adapter of ${scheme}:` }
   return { module: (await o.load(adapter, `The URL ${redactUrl(url)}`)) as AdapterModule, name: adapter }
 }
 
 function noLayer(url: string, name: string, layer: string): HubError {
-  return new HubError('UNSUPPORTED', `${name} has no driver for ${layer}, so '${redactUrl(url)}' cannot be used there.`, { at: { scheme: 'core', op: 'open' }, reason: 'NO_LAYER' })
+  return new HubError(
+    'UNSUPPORTED',
+    `${name} has no driver for ${layer}, so '${redactUrl(url)}' cannot be used there.`,
+    { at: { scheme: 'core', op: 'open' }, reason: 'NO_LAYER' },
+  )
 }

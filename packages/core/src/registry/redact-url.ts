@@ -5,6 +5,8 @@ export function redactUrl(text: string): string {
   const parts = /^([a-z][a-z0-9+.-]*:)(\/\/)?(?:([^/?#]*)@)?([^?#]*)(\?[^#]*)?/i.exec(text)
   if (parts === null) return '***'
   const [, scheme = '', slashes = '', login, rest = '', query = ''] = parts
-  const shown = query.replace(/([?&])([^=&]*)=([^&]*)/g, (whole, lead: string, name: string) => (SECRET.test(name) ? `${lead}${name}=***` : whole))
+  const shown = query.replace(/([?&])([^=&]*)=([^&]*)/g, (whole, lead: string, name: string) =>
+    SECRET.test(name) ? `${lead}${name}=***` : whole,
+  )
   return `${scheme}${slashes}${login === undefined ? '' : '***@'}${rest}${shown}`
 }

@@ -51,10 +51,13 @@ export class BackgroundCollection {
   /** One compare-and-set row decides which process runs today's pass. */
   async #claimDay(call: { signal: AbortSignal }): Promise<boolean> {
     const now = this.#clock.now()
-    const due = { op: 'and', of: [
-      { op: 'eq', path: ['_id'], value: 'gc' },
-      { op: 'lte', path: ['at'], value: new Date(now.getTime() - DAY) },
-    ] } as const
+    const due = {
+      op: 'and',
+      of: [
+        { op: 'eq', path: ['_id'], value: 'gc' },
+        { op: 'lte', path: ['at'], value: new Date(now.getTime() - DAY) },
+      ],
+    } as const
     if ((await this.#index.takeOne('_hub', due, { set: { at: now } }, call)) !== null) return true
     try {
       await this.#index.insert('_hub', [{ _id: 'gc', at: now }], call)

@@ -3,9 +3,9 @@ import { type Call, redactUrl, StoreClock } from '@tensorhub/core'
 import { makeFacadeIndexes } from '../documents/indexes.ts'
 import type { HubParts } from '../hub.ts'
 import type { ConnectionSpec } from './connection-spec.ts'
-import { isOwnFolder, openEmbeddedFolder } from './embedded-folder.ts'
+import { isOwnFolder, layoutOf, openEmbeddedFolder } from './embedded-folder.ts'
 import { ensureFormatRecord } from './format-record.ts'
-import { embeddedStores, namedStores, openBoth, type Stores } from './open-stores.ts'
+import { embeddedStores, laterStores, namedStores, openBoth, type Stores } from './open-stores.ts'
 import type { ConnectOptions } from './options.ts'
 import { checkProjectName, defaultProjectName } from './project-name.ts'
 import { resolveSettings } from './settings.ts'
@@ -45,16 +45,28 @@ export async function connect(url: string | undefined, given: ConnectOptions): P
   }
 }
 
-/** Opens a hub again from its connection, as a child process does; the documents it writes carry `task`. */
-export async function connectAgain(spec: ConnectionSpec, task: HubParts['task'], codecs: HubParts['codecs']): Promise<HubParts> {
-  const shared = { projectName: spec.projectName, workDir: spec.workDir, scripts: undefined, codecs, task, embedded: false, connection: spec, collect: false }
-  if (spec.folder !== undefined) {
-    const folder = await openEmbeddedFolder(spec.folder)
-    return { ...shared, ...(await ready(embeddedStores(folder), {}, false)), place: `embedded in ${folder.folder}` }
+/**
+ * A hub of a connection that this user's runner has open already: nothing is read before it is first used. The documents it writes carry `task`.
+ */
+export function connectLater(spec: ConnectionSpec, task: HubParts['task']): HubParts {
+  const { folder, index, blobs, projectName, workDir } = spec
+  const stores = folder === undefined ? laterStores(index as string, blobs as string) : embeddedStores(layoutOf(folder))
+  return {
+    ...stores,
+    clock: new StoreClock(stores.index),
+    projectName,
+    workDir,
+    scripts: undefined,
+    codecs: [],
+    task,
+    embedded: false,
+    connection: spec,
+    collect: false,
+    place:
+      folder === undefined
+        ? `index ${describe(index as string)}, blobs ${describe(blobs as string)}`
+        : `embedded in ${folder}`,
   }
-  const index = spec.index as string
-  const blobs = spec.blobs as string
-  return { ...shared, ...(await ready(await namedStores(index, blobs), {}, true)), place: `index ${describe(index)}, blobs ${describe(blobs)}` }
 }
 
 /** Both layers reached, the format known, the facade's indexes there, the store's clock read. */
@@ -73,7 +85,12 @@ async function ready(stores: Stores, call: Call, record: boolean): Promise<Store
 }
 
 /** Only URLs that mean the same in another process can be handed on: not memory, not driver objects. */
-function connectionOf(index: unknown, blobs: unknown, projectName: string, workDir: string): ConnectionSpec | undefined {
+function connectionOf(
+  index: unknown,
+  blobs: unknown,
+  projectName: string,
+  workDir: string,
+): ConnectionSpec | undefined {
   const shareable = (url: unknown): url is string => typeof url === 'string' && !url.startsWith('memory:')
   return shareable(index) && shareable(blobs) ? { index, blobs, projectName, workDir } : undefined
 }

@@ -13,6 +13,11 @@ export interface EmbeddedFolder {
   readonly work: string
 }
 
+/** Where everything lies in an embedded hub's folder. */
+export function layoutOf(folder: string): EmbeddedFolder {
+  return { folder, index: join(folder, 'index.db'), blobs: join(folder, 'blobs'), work: join(folder, 'work') }
+}
+
 const OURS = /^(hub\.json(\..+\.tmp)?|index\.db(-wal|-shm|-journal)?|blobs|work)$/
 
 /**
@@ -32,8 +37,14 @@ export async function openEmbeddedFolder(path: string, signal?: AbortSignal): Pr
     let text = await readIfThere(file)
     if (text === undefined) {
       const foreign = (await readdir(folder)).find((name) => !OURS.test(name))
-      if (foreign !== undefined && (text = await readIfThere(file)) === undefined) {
-        throw new HubError('INVALID', `${folder} is not a hub and not empty (it holds '${foreign}'); name an empty or new folder.`, { at })
+      // Another process may have made it a hub meanwhile.
+      if (foreign !== undefined) text = await readIfThere(file)
+      if (foreign !== undefined && text === undefined) {
+        throw new HubError(
+          'INVALID',
+          `${folder} is not a hub and not empty (it holds '${foreign}'); name an empty or new folder.`,
+          { at },
+        )
       }
     }
     if (text === undefined) {
@@ -41,7 +52,7 @@ export async function openEmbeddedFolder(path: string, signal?: AbortSignal): Pr
       text = await readFile(file, 'utf8')
     }
     checkFormat(parseRecord(text, file), at)
-    const hub = { folder, index: join(folder, 'index.db'), blobs: join(folder, 'blobs'), work: join(folder, 'work') }
+    const hub = layoutOf(folder)
     await mkdir(hub.blobs, { recursive: true, mode: 0o700 })
     await mkdir(hub.work, { recursive: true, mode: 0o700 })
     return hub
@@ -84,7 +95,14 @@ async function putIfAbsent(folder: string, file: string): Promise<void> {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'EEXIST') return void (await unlink(temp))
     // File systems without hard links: every racer renames the same bytes over the name, so any order gives the same file.
-    if (code === 'EPERM' || code === 'ENOTSUP' || code === 'EOPNOTSUPP' || code === 'ENOSYS' || code === 'EXDEV' || code === 'EMLINK') {
+    if (
+      code === 'EPERM' ||
+      code === 'ENOTSUP' ||
+      code === 'EOPNOTSUPP' ||
+      code === 'ENOSYS' ||
+      code === 'EXDEV' ||
+      code === 'EMLINK'
+    ) {
       return rename(temp, file)
     }
     throw error
@@ -103,10 +121,14 @@ function parseRecord(text: string, file: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw new HubError('INTEGRITY', `${file} is damaged: it is not JSON. If the folder is a hub of this version, its content is { "format": ${FORMAT} }.`, {
-      at: { scheme: 'hub', op: 'connect', target: file },
-      cause,
-    })
+    throw new HubError(
+      'INTEGRITY',
+      `${file} is damaged: it is not JSON. If the folder is a hub of this version, its content is { "format": ${FORMAT} }.`,
+      {
+        at: { scheme: 'hub', op: 'connect', target: file },
+        cause,
+      },
+    )
   }
 }
 
@@ -116,7 +138,11 @@ function folderError(error: unknown, at: { scheme: string; op: string; target: s
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return new HubError('DENIED', `The hub folder ${at.target} cannot be read and written by this user (${code}); change its owner or rights, or name another folder.`, { at, cause: error })
+      return new HubError(
+        'DENIED',
+        `The hub folder ${at.target} cannot be read and written by this user (${code}); change its owner or rights, or name another folder.`,
+        { at, cause: error },
+      )
     case 'ENOTDIR':
     case 'EEXIST':
       return new HubError('INVALID', `${at.target} is not a folder.`, { at, cause: error })

@@ -10,7 +10,11 @@ export function checkFormat(record: unknown, at: ErrorPlace): void {
     throw new HubError('INTEGRITY', `The hub's format record is damaged: it has no whole number 'format'.`, { at })
   }
   if (format > FORMAT) {
-    throw new HubError('UNSUPPORTED', `This hub has format ${format}, and this version of tensorhub reads up to ${FORMAT}; upgrade tensorhub. Nothing was touched.`, { at })
+    throw new HubError(
+      'UNSUPPORTED',
+      `This hub has format ${format}, and this version of tensorhub reads up to ${FORMAT}; upgrade tensorhub. Nothing was touched.`,
+      { at },
+    )
   }
 }
 

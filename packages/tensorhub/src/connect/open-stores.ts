@@ -1,9 +1,8 @@
 import { type BlobDriver, BlobStore, type IndexDriver, IndexStore, openBlobsUrl, openIndexUrl } from '@tensorhub/core'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { fs } from '@tensorhub/fs'
 import { sqlite } from '@tensorhub/sqlite'
 import type { EmbeddedFolder } from './embedded-folder.ts'
+import { laterBlobs, laterIndex } from './later-driver.ts'
 import { importOptional } from './optional-package.ts'
 
 export interface Stores {
@@ -24,6 +23,15 @@ export async function namedStores(index: string | IndexDriver, blobs: string | B
   }
 }
 
+/** The stores of two URLs whose adapters are imported at first use. */
+export function laterStores(index: string, blobs: string): Stores {
+  const scheme = (url: string) => url.slice(0, url.indexOf(':'))
+  return {
+    index: new IndexStore(laterIndex(scheme(index), () => openIndexUrl(index, { load: importOptional }))),
+    blobs: new BlobStore(laterBlobs(scheme(blobs), () => openBlobsUrl(blobs, { load: importOptional }))),
+  }
+}
+
 /** Opens both layers; when one fails, the other is closed again. */
 export async function openBoth(stores: Stores, signal?: AbortSignal): Promise<void> {
   const call = signal ? { signal } : {}
@@ -32,9 +40,4 @@ export async function openBoth(stores: Stores, signal?: AbortSignal): Promise<vo
   if (failed === undefined) return
   await Promise.allSettled([stores.index.close(), stores.blobs.close()])
   throw failed.reason
-}
-
-/** A path as the URL a child process can use. */
-export function folderUrl(...parts: string[]): string {
-  return pathToFileURL(join(...parts)).href
 }

@@ -14,29 +14,35 @@ export function lookUpFrom(url: string): void {
 }
 
 /**
- * Loads a package that the user may have installed beside tensorhub: first as seen from here, then as seen from the program's folder
- * (package managers with strict layouts show a package only to those that declare it).
+ * Loads a package that the user may have installed beside tensorhub: as seen from here, then from the program's own file, then from the working
+ * folder (package managers with strict layouts show a package only to those that declare it).
  *
  * @throws UNSUPPORTED naming the package to install.
  */
 export async function importOptional(name: string, why: string): Promise<unknown> {
-  let url: string
-  try {
-    url = import.meta.resolve(name)
-  } catch (error) {
-    if (!isMissing(error)) throw error
+  const places = [
+    () => import.meta.resolve(name),
+    ...[program, process.argv[1], join(process.cwd(), 'package.json')]
+      .filter((place) => place !== undefined)
+      .map((place) => () => pathToFileURL(createRequire(place).resolve(name)).href),
+  ]
+  let missing: unknown
+  for (const resolve of places) {
+    let url: string
     try {
-      url = pathToFileURL(createRequire(program ?? join(process.cwd(), 'package.json')).resolve(name)).href
-    } catch (cause) {
-      if (!isMissing(cause)) throw cause
-      throw new HubError('UNSUPPORTED', `${why} needs the package ${name}, which is not installed: npm i ${name}`, {
-        at: { scheme: 'hub', op: 'load', target: name },
-        reason: 'PACKAGE_MISSING',
-        cause,
-      })
+      url = resolve()
+    } catch (error) {
+      if (!isMissing(error)) throw error
+      missing = error
+      continue
     }
+    return import(url)
   }
-  return import(url)
+  throw new HubError('UNSUPPORTED', `${why} needs the package ${name}, which is not installed: npm i ${name}`, {
+    at: { scheme: 'hub', op: 'load', target: name },
+    reason: 'PACKAGE_MISSING',
+    cause: missing,
+  })
 }
 
 function isMissing(error: unknown): boolean {

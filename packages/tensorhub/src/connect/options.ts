@@ -50,16 +50,26 @@ const at = { scheme: 'hub', op: 'connect' }
 export function checkOptionNames(options: object): void {
   for (const name of Object.keys(options)) {
     if (!KNOWN.includes(name)) {
-      throw new HubError('INVALID', `connect has no option '${name}'; it knows ${KNOWN.join(', ')}.`, { at, path: name })
+      throw new HubError('INVALID', `connect has no option '${name}'; it knows ${KNOWN.join(', ')}.`, {
+        at,
+        path: name,
+      })
     }
   }
   const has = (name: string) => (options as Record<string, unknown>)[name] !== undefined
   if (has('ip') && (has('index') || has('blobs'))) {
-    throw new HubError('INVALID', `Give either 'ip' (a MongoDB server) or 'index' and 'blobs', not both.`, { at, path: 'ip' })
+    throw new HubError('INVALID', `Give either 'ip' (a MongoDB server) or 'index' and 'blobs', not both.`, {
+      at,
+      path: 'ip',
+    })
   }
   for (const name of ['port', 'dbname', 'username', 'password']) {
     if (has(name) && !has('ip')) {
-      throw new HubError('INVALID', `'${name}' belongs to the form { ip, port, dbname, username, password }; give 'ip' too.`, { at, path: name })
+      throw new HubError(
+        'INVALID',
+        `'${name}' belongs to the form { ip, port, dbname, username, password }; give 'ip' too.`,
+        { at, path: name },
+      )
     }
   }
 }
@@ -71,7 +81,8 @@ export function checkOptionNames(options: object): void {
  * @throws INVALID for a URL that names one layer only.
  */
 export function targetOf(url: string): Target {
-  if (url === '') throw new HubError('INVALID', 'The hub URL is empty; give a folder, a URL, or nothing for ./.tensorhub.', { at })
+  if (url === '')
+    throw new HubError('INVALID', 'The hub URL is empty; give a folder, a URL, or nothing for ./.tensorhub.', { at })
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase()
   switch (scheme) {
     case undefined:
@@ -86,11 +97,23 @@ export function targetOf(url: string): Target {
     case 's3':
     case 'gs':
     case 'azblob':
-      throw new HubError('INVALID', `${scheme}: holds blobs only; name an index too: connect({ index: 'mongodb://…', blobs: '${scheme}://…' }).`, { at, path: 'url' })
+      throw new HubError(
+        'INVALID',
+        `${scheme}: holds blobs only; name an index too: connect({ index: 'mongodb://…', blobs: '${scheme}://…' }).`,
+        { at, path: 'url' },
+      )
     case 'sqlite':
-      throw new HubError('INVALID', `sqlite: is an index only; name blobs too: connect({ index: 'sqlite:///file.db', blobs: 'file:///folder' }).`, { at, path: 'url' })
+      throw new HubError(
+        'INVALID',
+        `sqlite: is an index only; name blobs too: connect({ index: 'sqlite:///file.db', blobs: 'file:///folder' }).`,
+        { at, path: 'url' },
+      )
     default:
-      throw new HubError('INVALID', `Unknown scheme '${scheme}:'; known are a folder's path, file:, memory:, mongodb:, mongodb+srv:, and as parts sqlite:, s3:, gs:, azblob:.`, { at, path: 'url' })
+      throw new HubError(
+        'INVALID',
+        `Unknown scheme '${scheme}:'; known are a folder's path, file:, memory:, mongodb:, mongodb+srv:, and as parts sqlite:, s3:, gs:, azblob:.`,
+        { at, path: 'url' },
+      )
   }
 }
 
@@ -101,7 +124,10 @@ export function originalUrl(o: OriginalOptions): string {
     throw new HubError('INVALID', `'ip' must be a host name or IP address.`, { at, path: 'ip' })
   }
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
-    throw new HubError('INVALID', `'port' must be an integer from 1 to 65535, not ${String(port)}.`, { at, path: 'port' })
+    throw new HubError('INVALID', `'port' must be an integer from 1 to 65535, not ${String(port)}.`, {
+      at,
+      path: 'port',
+    })
   }
   if (typeof dbname !== 'string' || !/^[^/\\. "$*<>:|?#]+$/.test(dbname)) {
     throw new HubError('INVALID', `'dbname' must be a MongoDB database name.`, { at, path: 'dbname' })

@@ -29,21 +29,34 @@ async function packageName(file: string): Promise<string | undefined> {
     const name = typeof parsed === 'object' && parsed !== null ? (parsed as { name?: unknown }).name : undefined
     return typeof name === 'string' && name !== '' ? name : undefined
   } catch (cause) {
-    throw new HubError('INVALID', `${file} is not valid JSON, so the project's name cannot be read from it; mend it or give projectName.`, {
-      at: { scheme: 'hub', op: 'connect', target: file },
-      cause,
-    })
+    throw new HubError(
+      'INVALID',
+      `${file} is not valid JSON, so the project's name cannot be read from it; mend it or give projectName.`,
+      {
+        at: { scheme: 'hub', op: 'connect', target: file },
+        cause,
+      },
+    )
   }
 }
 
 /** @throws INVALID when the name is no non-empty well-formed string of at most 200 characters without control characters. */
 export function checkProjectName(name: unknown): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused.
-  if (typeof name !== 'string' || name.trim() === '' || name.length > 200 || !name.isWellFormed() || /[\u0000-\u001f]/.test(name)) {
-    throw new HubError('INVALID', 'projectName must be a non-empty string of at most 200 characters without control characters.', {
-      at: { scheme: 'hub', op: 'connect' },
-      path: 'projectName',
-    })
+  if (
+    typeof name !== 'string' ||
+    name.trim() === '' ||
+    name.length > 200 ||
+    !name.isWellFormed() ||
+    /\p{Cc}/u.test(name)
+  ) {
+    throw new HubError(
+      'INVALID',
+      'projectName must be a non-empty string of at most 200 characters without control characters.',
+      {
+        at: { scheme: 'hub', op: 'connect' },
+        path: 'projectName',
+      },
+    )
   }
   return name
 }

@@ -2,7 +2,14 @@ import { access, readFile } from 'node:fs/promises'
 import { dirname, join, parse, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { HubError } from '@tensorhub/core'
-import { type ConnectOptions, checkOptionNames, originalUrl, type Target, targetOf } from './options.ts'
+import {
+  type ConnectOptions,
+  checkOptionNames,
+  originalUrl,
+  type StoreOptions,
+  type Target,
+  targetOf,
+} from './options.ts'
 
 const at = { scheme: 'hub', op: 'connect' }
 
@@ -18,10 +25,18 @@ export interface Settings {
  * Decides what to open. The first that says something wins: the arguments; `TENSORHUB_URL`, or `TENSORHUB_INDEX` with `TENSORHUB_BLOBS`;
  * the nearest `tensorhub.config.{ts,mjs,json}`; `./.tensorhub`. Options that are no target (projectName, scripts …) fall back to the file one by one.
  */
-export async function resolveSettings(url: string | undefined, options: ConnectOptions, env: NodeJS.ProcessEnv, cwd: string): Promise<Settings> {
+export async function resolveSettings(
+  url: string | undefined,
+  options: ConnectOptions,
+  env: NodeJS.ProcessEnv,
+  cwd: string,
+): Promise<Settings> {
   checkOptionNames(options)
   if (url !== undefined && targetOfOptions(options) !== undefined) {
-    throw new HubError('INVALID', `Give the hub either as a URL or by 'index' and 'blobs' (or 'ip'), not both.`, { at, path: 'index' })
+    throw new HubError('INVALID', `Give the hub either as a URL or by 'index' and 'blobs' (or 'ip'), not both.`, {
+      at,
+      path: 'index',
+    })
   }
   const named = url === undefined ? targetOfOptions(options) : targetOf(url)
   if (named !== undefined) return { target: named, options }
@@ -33,12 +48,17 @@ export async function resolveSettings(url: string | undefined, options: ConnectO
   checkOptionNames(rest)
   const target = configured === undefined ? targetOfOptions(rest) : targetOf(configured)
   const merged: ConnectOptions = { ...rest, ...options }
-  return { target: relativeTo(dirname(config.file), target ?? { kind: 'folder', folder: '.tensorhub' }), options: merged }
+  return {
+    target: relativeTo(dirname(config.file), target ?? { kind: 'folder', folder: '.tensorhub' }),
+    options: merged,
+  }
 }
 
 /** A folder in a config file is meant from where the file stands. */
 function relativeTo(folder: string, target: Target): Target {
-  return target.kind === 'folder' && !target.folder.startsWith('file:') ? { kind: 'folder', folder: resolve(folder, target.folder) } : target
+  return target.kind === 'folder' && !target.folder.startsWith('file:')
+    ? { kind: 'folder', folder: resolve(folder, target.folder) }
+    : target
 }
 
 function targetOfOptions(o: ConnectOptions): Target | undefined {
@@ -46,10 +66,13 @@ function targetOfOptions(o: ConnectOptions): Target | undefined {
     const url = originalUrl(o)
     return { kind: 'stores', index: url, blobs: url }
   }
-  if ('index' in o || 'blobs' in o) {
-    if (o.index === undefined) throw new HubError('INVALID', `'blobs' is given without 'index'; name both layers.`, { at, path: 'index' })
-    if (o.blobs === undefined) throw new HubError('INVALID', `'index' is given without 'blobs'; name both layers.`, { at, path: 'blobs' })
-    return { kind: 'stores', index: o.index, blobs: o.blobs }
+  const { index, blobs } = o as Partial<StoreOptions>
+  if (index !== undefined || blobs !== undefined) {
+    if (index === undefined)
+      throw new HubError('INVALID', `'blobs' is given without 'index'; name both layers.`, { at, path: 'index' })
+    if (blobs === undefined)
+      throw new HubError('INVALID', `'index' is given without 'blobs'; name both layers.`, { at, path: 'blobs' })
+    return { kind: 'stores', index, blobs }
   }
   return undefined
 }
@@ -57,7 +80,10 @@ function targetOfOptions(o: ConnectOptions): Target | undefined {
 function targetOfEnvironment(env: NodeJS.ProcessEnv): Target | undefined {
   const { TENSORHUB_URL: url, TENSORHUB_INDEX: index, TENSORHUB_BLOBS: blobs } = env
   if (url) {
-    if (index || blobs) throw new HubError('INVALID', 'TENSORHUB_URL is set beside TENSORHUB_INDEX or TENSORHUB_BLOBS; keep one form.', { at })
+    if (index || blobs)
+      throw new HubError('INVALID', 'TENSORHUB_URL is set beside TENSORHUB_INDEX or TENSORHUB_BLOBS; keep one form.', {
+        at,
+      })
     return targetOf(url)
   }
   if (!index && !blobs) return undefined
@@ -82,7 +108,8 @@ async function exists(file: string): Promise<boolean> {
     await access(file)
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return false
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR')
+      return false
     throw error
   }
 }
@@ -94,10 +121,17 @@ async function loadConfig(file: string): Promise<ConfigFile> {
       ? JSON.parse(await readFile(file, 'utf8'))
       : ((await import(pathToFileURL(file).href)) as { default?: unknown }).default
   } catch (cause) {
-    throw new HubError('INVALID', `${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { at: { ...at, target: file }, cause })
+    throw new HubError('INVALID', `${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      at: { ...at, target: file },
+      cause,
+    })
   }
   if (typeof value !== 'object' || value === null) {
-    throw new HubError('INVALID', `${file} must give an object with the options of connect (a module by its default export).`, { at: { ...at, target: file } })
+    throw new HubError(
+      'INVALID',
+      `${file} must give an object with the options of connect (a module by its default export).`,
+      { at: { ...at, target: file } },
+    )
   }
   return value as ConfigFile
 }

@@ -8,9 +8,38 @@ export const CONTENT_COLLECTIONS: readonly Collection[] = ['datasets', 'models',
 
 /** The fields of tasks.md §4.2 that the task protocol owns; not available as tags of a task. */
 const TASK_FIELDS = [
-  'task_name', 'status', 'priority', 'not_before', 'requires', 'deps', 'deps_left', 'script', 'hyper_parameters', 'saved_result_keys',
-  'max_attempts', 'attempts', 'infra_failures', 'epoch', 'claim', 'last_claim', 'runner', 'lease_ms', 'lease_until', 'heartbeat_at',
-  'progress', 'cancel_requested', 'result', 'artifacts', 'error', 'log_ref', 'output', 'history', 'started_at', 'finished_at', 'idempotency_key', 'refused_by',
+  'task_name',
+  'status',
+  'priority',
+  'not_before',
+  'requires',
+  'deps',
+  'deps_left',
+  'script',
+  'hyper_parameters',
+  'saved_result_keys',
+  'max_attempts',
+  'attempts',
+  'infra_failures',
+  'epoch',
+  'claim',
+  'last_claim',
+  'runner',
+  'lease_ms',
+  'lease_until',
+  'heartbeat_at',
+  'progress',
+  'cancel_requested',
+  'result',
+  'artifacts',
+  'error',
+  'log_ref',
+  'output',
+  'history',
+  'started_at',
+  'finished_at',
+  'idempotency_key',
+  'refused_by',
 ] as const
 
 /** The one list of reserved field names (design §6). Everywhere: names starting with `_`, and these. */
@@ -40,9 +69,7 @@ export const TWINS: Readonly<Record<string, string>> = {
 /** Whether a top-level field belongs to the hub in this collection and cannot be a user's tag. */
 export function isReserved(coll: Collection, name: string): boolean {
   return (
-    name.startsWith('_') ||
-    (RESERVED_EVERYWHERE as readonly string[]).includes(name) ||
-    RESERVED[coll].includes(name)
+    name.startsWith('_') || (RESERVED_EVERYWHERE as readonly string[]).includes(name) || RESERVED[coll].includes(name)
   )
 }
 
@@ -52,15 +79,25 @@ export function isReserved(coll: Collection, name: string): boolean {
  *
  * @throws INVALID naming the tag.
  */
-export function checkTags(coll: Collection, tags: Readonly<Record<string, unknown>>, op: string): Record<string, Value> {
+export function checkTags(
+  coll: Collection,
+  tags: Readonly<Record<string, unknown>>,
+  op: string,
+): Record<string, Value> {
   const out: Record<string, Value> = {}
   for (const [name, value] of Object.entries(tags)) {
     checkTagName(coll, name, op)
     if (value === undefined) {
-      throw new HubError('INVALID', `The tag '${name}' is undefined; leave it out, or give null.`, { at: { scheme: 'hub', op, target: coll }, path: name })
+      throw new HubError('INVALID', `The tag '${name}' is undefined; leave it out, or give null.`, {
+        at: { scheme: 'hub', op, target: coll },
+        path: name,
+      })
     }
     if (name === 'tags' && !(Array.isArray(value) && value.every((v) => typeof v === 'string'))) {
-      throw new HubError('INVALID', `'tags' holds free keywords and must be an array of strings.`, { at: { scheme: 'hub', op, target: coll }, path: 'tags' })
+      throw new HubError('INVALID', `'tags' holds free keywords and must be an array of strings.`, {
+        at: { scheme: 'hub', op, target: coll },
+        path: 'tags',
+      })
     }
     Object.defineProperty(out, name, { value, enumerable: true, writable: true, configurable: true })
   }
@@ -72,10 +109,18 @@ export function checkTagName(coll: Collection, path: string, op: string): void {
   const name = path.split('.', 1)[0] as string
   const at = { scheme: 'hub', op, target: coll }
   if (isReserved(coll, name)) {
-    throw new HubError('INVALID', `'${name}' is a reserved field of ${coll} and cannot be set as a tag; choose another name.`, { at, path, reason: 'RESERVED_TAG' })
+    throw new HubError(
+      'INVALID',
+      `'${name}' is a reserved field of ${coll} and cannot be set as a tag; choose another name.`,
+      { at, path, reason: 'RESERVED_TAG' },
+    )
   }
   const twin = Object.hasOwn(TWINS, name) ? TWINS[name] : undefined
   if (twin !== undefined) {
-    throw new HubError('INVALID', `'${name}' is not a tag: the document's field is '${twin}', set by the hub.`, { at, path, reason: 'RESERVED_TAG' })
+    throw new HubError('INVALID', `'${name}' is not a tag: the document's field is '${twin}', set by the hub.`, {
+      at,
+      path,
+      reason: 'RESERVED_TAG',
+    })
   }
 }

@@ -7,7 +7,13 @@ import type { Call, Doc, IndexStore, Order, Predicate } from '@tensorhub/core'
  * Descending orders have that already (MongoDB's type order puts null below NaN below numbers). Ascending asks in two or three index seeks:
  * numbers first (`>= -Infinity` excludes NaN), then the other types, then whatever is left.
  */
-export async function findTop(index: IndexStore, coll: string, where: Predicate, order: Order, call: Call): Promise<Doc | undefined> {
+export async function findTop(
+  index: IndexStore,
+  coll: string,
+  where: Predicate,
+  order: Order,
+  call: Call,
+): Promise<Doc | undefined> {
   const first = order[0]
   if (first !== undefined && first.dir === 1 && !alwaysPresent(first.path)) {
     const stages: Predicate[] = [

@@ -9,7 +9,8 @@ const PLAIN = ['value', 'file']
 
 /** The codec that takes this model: one of the hub's, or @tensorhub/tfjs when the value has TensorFlow's shape; undefined for plain values. */
 export async function codecFor(codecs: readonly ModelCodec[], model: unknown): Promise<ModelCodec | undefined> {
-  const brought = typeof model === 'object' && model !== null ? (model as { [OWN_CODEC]?: ModelCodec })[OWN_CODEC] : undefined
+  const brought =
+    typeof model === 'object' && model !== null ? (model as { [OWN_CODEC]?: ModelCodec })[OWN_CODEC] : undefined
   const own = brought ?? codecs.find((codec) => codec.accepts(model))
   if (own !== undefined || !looksLikeTensorFlow(model)) return own
   return (await loadTfjs('Saving a TensorFlow.js model')).find((codec) => codec.accepts(model))
@@ -20,12 +21,18 @@ export async function codecOfFormat(codecs: readonly ModelCodec[], format: strin
   if (PLAIN.includes(format)) return undefined
   const own = codecs.find((codec) => codec.format === format)
   if (own !== undefined) return own
-  const tfjs = format.startsWith('tfjs-') ? (await loadTfjs('Loading a TensorFlow.js model')).find((codec) => codec.format === format) : undefined
+  const tfjs = format.startsWith('tfjs-')
+    ? (await loadTfjs('Loading a TensorFlow.js model')).find((codec) => codec.format === format)
+    : undefined
   if (tfjs !== undefined) return tfjs
-  throw new HubError('UNSUPPORTED', `The model has the format '${format}', and no codec of this hub reads it; pass it: connect({ codecs: […] }).`, {
-    at: { scheme: 'hub', op: 'models.load' },
-    reason: 'CODEC_MISSING',
-  })
+  throw new HubError(
+    'UNSUPPORTED',
+    `The model has the format '${format}', and no codec of this hub reads it; pass it: connect({ codecs: […] }).`,
+    {
+      at: { scheme: 'hub', op: 'models.load' },
+      reason: 'CODEC_MISSING',
+    },
+  )
 }
 
 async function loadTfjs(why: string): Promise<readonly ModelCodec[]> {

@@ -7,7 +7,8 @@ import type { ModelRecord } from '../documents/record.ts'
  * does not store them, and none replaces a property that the model has of its own.
  */
 export function attachInfo(model: unknown, record: ModelRecord): unknown {
-  if ((typeof model !== 'object' && typeof model !== 'function') || model === null || !Object.isExtensible(model)) return model
+  if ((typeof model !== 'object' && typeof model !== 'function') || model === null || !Object.isExtensible(model))
+    return model
   const info: Record<string, unknown> = { _id: record._id, time: record.time, model_name: record.model_name }
   for (const [name, value] of Object.entries(record)) {
     if (isReserved('models', name)) continue

@@ -1,8 +1,17 @@
-import { type Call, type Filter, HubError, type Order, type Predicate, parseFilter, parseQuery, parseSort, type SortInput } from '@tensorhub/core'
+import {
+  type Call,
+  HubError,
+  type Order,
+  type Predicate,
+  parseFilter,
+  parseQuery,
+  parseSort,
+  type SortInput,
+} from '@tensorhub/core'
 import { type Collection, TWINS } from '../documents/collections.ts'
 
 /** A filter as users write it: MongoDB-shaped, or the text form (`'mlp accuracy>=0.9'`). */
-export type FilterInput = Filter<Record<string, unknown>> | string
+export type FilterInput = Readonly<Record<string, unknown>> | string
 
 /** What `find` knows beside the filter. */
 export interface FindOptions extends Call {
@@ -64,7 +73,10 @@ function refuseTwins(coll: Collection, filter: unknown, op: string): void {
 export function checkOptions(options: object | undefined, known: readonly string[], op: string): void {
   for (const name of Object.keys(options ?? {})) {
     if (!known.includes(name)) {
-      throw new HubError('INVALID', `${op} has no option '${name}'; it knows ${known.join(', ') || 'none'}.`, { at: { scheme: 'hub', op }, path: name })
+      throw new HubError('INVALID', `${op} has no option '${name}'; it knows ${known.join(', ') || 'none'}.`, {
+        at: { scheme: 'hub', op },
+        path: name,
+      })
     }
   }
 }

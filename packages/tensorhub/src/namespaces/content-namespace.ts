@@ -1,7 +1,7 @@
 import type { Manifest, Progress } from '@tensorhub/content'
 import { type Call, type Doc, HubError, type Value } from '@tensorhub/core'
 import type { HubContext } from '../context.ts'
-import { type Collection, checkTags } from '../documents/collections.ts'
+import { CONTENT_COLLECTIONS, type Collection, checkTags } from '../documents/collections.ts'
 import type { ContentRecord } from '../documents/record.ts'
 import { callOf, checkOptions, type FilterInput } from './arguments.ts'
 import { Handle } from './handle.ts'
@@ -45,7 +45,11 @@ export abstract class ContentNamespace<R extends ContentRecord, T> extends Names
   handle(record: R): Handle<R, T> {
     const op = this.op('load')
     if (record.content === undefined) {
-      throw new HubError('INVALID', `The record ${record._id} was read without its 'content' field, so its value cannot be loaded.`, { at: this.place(op), path: 'content' })
+      throw new HubError(
+        'INVALID',
+        `The record ${record._id} was read without its 'content' field, so its value cannot be loaded.`,
+        { at: this.place(op), path: 'content' },
+      )
     }
     return new Handle(this.context, record, (content) => this.revive(record, content))
   }
@@ -63,10 +67,19 @@ export abstract class ContentNamespace<R extends ContentRecord, T> extends Names
     const receipt = { documents: 0, blobs: 0, bytes: 0 }
     for (;;) {
       const batch: Doc[] = []
-      for await (const doc of this.context.index.find(this.collection, where, { ...call, limit: DELETE_BATCH, fields: [['content']] })) batch.push(doc)
+      for await (const doc of this.context.index.find(this.collection, where, {
+        ...call,
+        limit: DELETE_BATCH,
+        fields: [['content']],
+      }))
+        batch.push(doc)
       if (batch.length === 0) break
-      const freed = await this.context.content.receipt(batch, call)
-      receipt.documents += await this.context.index.delete(this.collection, { op: 'and', of: [where, { op: 'in', path: ['_id'], values: batch.map((doc) => doc._id) }] }, call)
+      const freed = await this.context.content.receipt(batch, { ...call, collections: CONTENT_COLLECTIONS })
+      receipt.documents += await this.context.index.delete(
+        this.collection,
+        { op: 'and', of: [where, { op: 'in', path: ['_id'], values: batch.map((doc) => doc._id) }] },
+        call,
+      )
       receipt.blobs += freed.blobs
       receipt.bytes += freed.bytes
     }
@@ -84,9 +97,16 @@ export abstract class ContentNamespace<R extends ContentRecord, T> extends Names
   ): Promise<R> {
     this.context.assertOpen(op)
     checkOptions(options, ['signal', 'onProgress'], op)
-    if (value === undefined) throw new HubError('INVALID', `${op} was given undefined instead of a value.`, { at: this.place(op) })
+    if (value === undefined)
+      throw new HubError('INVALID', `${op} was given undefined instead of a value.`, { at: this.place(op) })
     const checked = checkTags(this.collection, tags, op)
-    const document = (content: Manifest): Doc => ({ ...this.base(), ...fields, ...checked, content: content as Manifest & Value })
+    await this.context.ready(callOf(options))
+    const document = (content: Manifest): Doc => ({
+      ...this.base(),
+      ...fields,
+      ...checked,
+      content: content as Manifest & Value,
+    })
     return (await this.context.content.save(value, {
       coll: this.collection,
       document,

@@ -10,7 +10,12 @@ export class Datasets extends ContentNamespace<DatasetRecord, unknown> {
    *   stream, async iterable or Blob of bytes, which is never whole in memory.
    * @throws INVALID naming an unsupported value's path or a reserved tag; STORAGE_FULL; ABORTED.
    */
-  async save(name: string, value: unknown, tags: Readonly<Record<string, unknown>> = {}, options?: TransferOptions): Promise<DatasetRecord> {
+  async save(
+    name: string,
+    value: unknown,
+    tags: Readonly<Record<string, unknown>> = {},
+    options?: TransferOptions,
+  ): Promise<DatasetRecord> {
     const op = this.op('save')
     return this.store(value, { dataset_name: this.checkName(name, 'a dataset name', op) }, tags, options, undefined, op)
   }

@@ -32,10 +32,19 @@ export class Handle<R extends ContentRecord, T> {
   /**
    * Rows `start` to `end` (exclusive) of the tensors in the value, reading only the chunks they lie in. With `tensor`, only that one.
    */
-  async rows(start: number, end: number, options?: TransferOptions & { readonly tensor?: string | number }): Promise<unknown> {
+  async rows(
+    start: number,
+    end: number,
+    options?: TransferOptions & { readonly tensor?: string | number },
+  ): Promise<unknown> {
     this.#context.assertOpen('rows')
     checkOptions(options, ['signal', 'onProgress', 'tensor'], 'rows')
-    return this.#context.content.rows(this.record.content, { ...transfer(options), start, end, ...(options?.tensor === undefined ? {} : { tensor: options.tensor }) })
+    return this.#context.content.rows(this.record.content, {
+      ...transfer(options),
+      start,
+      end,
+      ...(options?.tensor === undefined ? {} : { tensor: options.tensor }),
+    })
   }
 
   /** The bytes of an opaque value (a saved stream or Blob), verified chunk by chunk, never whole in memory. */

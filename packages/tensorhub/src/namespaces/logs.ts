@@ -1,4 +1,4 @@
-import { type Call, type Value } from '@tensorhub/core'
+import type { Call, Value } from '@tensorhub/core'
 import { checkTags } from '../documents/collections.ts'
 import type { LogRecord } from '../documents/record.ts'
 import { callOf, checkOptions, type FilterInput } from './arguments.ts'
@@ -12,6 +12,7 @@ export class Logs extends Namespace<LogRecord> {
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
     const checked: Record<string, Value> = checkTags('logs', tags, op)
+    await this.context.ready(callOf(options))
     const document = { ...this.base(), kind: this.checkName(kind, 'a kind', op), ...checked }
     await this.context.index.insert('logs', [document], callOf(options))
     return { ...document, _rev: 0 }
@@ -22,6 +23,8 @@ export class Logs extends Namespace<LogRecord> {
     const op = this.op('delete')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
-    return { documents: await this.context.index.delete('logs', this.confine(this.parse(filter, op).where), callOf(options)) }
+    return {
+      documents: await this.context.index.delete('logs', this.confine(this.parse(filter, op).where), callOf(options)),
+    }
   }
 }

@@ -9,7 +9,12 @@ export class Models extends ContentNamespace<ModelRecord, unknown> {
    * Saves a model: a live `tf.LayersModel` (with @tensorhub/tfjs), a plain value such as `{ architecture, weights }`, or opaque bytes (ONNX,
    * safetensors, GGUF). Tensors that did not change since any earlier save cost nothing.
    */
-  async save(name: string, model: unknown, tags: Readonly<Record<string, unknown>> = {}, options?: TransferOptions): Promise<ModelRecord> {
+  async save(
+    name: string,
+    model: unknown,
+    tags: Readonly<Record<string, unknown>> = {},
+    options?: TransferOptions,
+  ): Promise<ModelRecord> {
     const op = this.op('save')
     const model_name = this.checkName(name, 'a model name', op)
     const codec = await codecFor(this.context.codecs, model)

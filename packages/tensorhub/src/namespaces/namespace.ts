@@ -5,11 +5,11 @@ import {
   HubError,
   type IndexEvent,
   type Order,
+  type OrderKey,
   type Predicate,
   parseSort,
   type SortInput,
   type Value,
-  withTieBreak,
 } from '@tensorhub/core'
 import type { HubContext } from '../context.ts'
 import { type Collection, checkTagName, checkTags } from '../documents/collections.ts'
@@ -55,7 +55,10 @@ export class Namespace<R extends HubRecord> {
     const parsed = this.parse(filter, op)
     const limit = options?.limit ?? parsed.limit
     if (limit !== undefined && (!Number.isInteger(limit) || limit < 0)) {
-      throw new HubError('INVALID', `limit must be a whole number from 0, not ${String(limit)}.`, { at: this.place(op), path: 'limit' })
+      throw new HubError('INVALID', `limit must be a whole number from 0, not ${String(limit)}.`, {
+        at: this.place(op),
+        path: 'limit',
+      })
     }
     const after = options?.after ?? parsed.after
     return new RecordCursor<R>(
@@ -80,7 +83,9 @@ export class Namespace<R extends HubRecord> {
     checkOptions(options, ['sort', 'signal'], op)
     const parsed = this.parse(filter, op)
     const order = this.order(options?.sort, parsed, NEWEST_FIRST)
-    return (await findTop(this.context.index, this.collection, this.confine(parsed.where), order, callOf(options))) as Doc | undefined as R | undefined
+    return (await findTop(this.context.index, this.collection, this.confine(parsed.where), order, callOf(options))) as
+      | Doc
+      | undefined as R | undefined
   }
 
   /** How many records match. */
@@ -101,9 +106,13 @@ export class Namespace<R extends HubRecord> {
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
     checkOptions(change, ['set', 'unset'], `the change of ${op}`)
-    for (const path of [...Object.keys(change.set ?? {}), ...(change.unset ?? [])]) checkTagName(this.collection, path, op)
+    for (const path of [...Object.keys(change.set ?? {}), ...(change.unset ?? [])])
+      checkTagName(this.collection, path, op)
     if (change.set && Object.hasOwn(change.set, 'tags')) checkTags(this.collection, { tags: change.set['tags'] }, op)
-    const plain: Change = { ...(change.set ? { set: change.set } : {}), ...(change.unset ? { unset: change.unset } : {}) }
+    const plain: Change = {
+      ...(change.set ? { set: change.set } : {}),
+      ...(change.unset ? { unset: change.unset } : {}),
+    }
     const where = this.confine(this.parse(filter, op).where)
     return { documents: await this.context.index.update(this.collection, where, plain, callOf(options)) }
   }
@@ -142,14 +151,24 @@ export class Namespace<R extends HubRecord> {
 
   protected order(given: SortInput | undefined, parsed: ParsedFilter, fallback: Order): Order {
     const order = given === undefined ? parsed.sort : parseSort(given)
-    return order.length === 0 ? fallback : withTieBreak(order)
+    if (order.length === 0) return fallback
+    // Ties follow the last key's direction, so that one index serves the whole order, forwards or backwards.
+    const { dir } = order.at(-1) as OrderKey
+    return order.some((key) => key.path.length === 1 && key.path[0] === '_id')
+      ? order
+      : [...order, { path: ['_id'], dir }]
   }
 
   /** The fields every new document has. `time` is the store's, and never runs backwards within a process. */
   protected base(): { _id: string; project_name: string; time: Date } & Record<string, Value> {
     const { _id, time } = this.context.stamp()
     const task = this.context.task
-    return { _id, project_name: this.context.projectName, time, ...(task ? { task: { id: task.id, epoch: task.epoch } } : {}) }
+    return {
+      _id,
+      project_name: this.context.projectName,
+      time,
+      ...(task ? { task: { id: task.id, epoch: task.epoch } } : {}),
+    }
   }
 
   protected op(name: string): string {

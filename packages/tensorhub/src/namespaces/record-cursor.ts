@@ -1,4 +1,12 @@
-import { type Doc, encodeCursor, type IndexStore, type Order, type Path, type Predicate, project } from '@tensorhub/core'
+import {
+  type Doc,
+  encodeCursor,
+  type IndexStore,
+  type Order,
+  type Path,
+  type Predicate,
+  project,
+} from '@tensorhub/core'
 import type { HubRecord } from '../documents/record.ts'
 
 /** The records of one `find`, read as they are needed. Each iteration asks the index anew. Content is never loaded. */
@@ -37,7 +45,11 @@ export class RecordCursor<R extends HubRecord> implements AsyncIterable<R> {
     const { fields, ...rest } = this.#options
     // The sort keys are read beside the wanted fields, because the cursor is made of them.
     const wanted = fields && [...fields, ...this.#order.map((key) => key.path)]
-    const found = this.#index.find(this.#coll, this.#where, { ...rest, order: this.#order, ...(wanted ? { fields: wanted } : {}) })
+    const found = this.#index.find(this.#coll, this.#where, {
+      ...rest,
+      order: this.#order,
+      ...(wanted ? { fields: wanted } : {}),
+    })
     for await (const doc of found) {
       this.#last = encodeCursor(this.#order, doc)
       yield (fields ? project(doc, fields) : doc) as Doc as R

@@ -31,14 +31,23 @@ export interface Parsed {
  */
 export function readArguments(shape: Shape, args: readonly unknown[]): Parsed {
   const at = { scheme: 'hub', op: shape.op }
-  if (args.length > 2) throw new HubError('INVALID', `${shape.op} takes a name and an object of keyword arguments; ${args.length} arguments are too many.`, { at })
+  if (args.length > 2)
+    throw new HubError(
+      'INVALID',
+      `${shape.op} takes a name and an object of keyword arguments; ${args.length} arguments are too many.`,
+      { at },
+    )
   const [first, second] = args
   const firstIsKeywords = typeof first === 'object' && first !== null
   if (firstIsKeywords && second !== undefined) {
     throw new HubError('INVALID', `${shape.op}: an object of keyword arguments comes last.`, { at })
   }
   const keywords = firstIsKeywords ? first : second
-  if (keywords !== undefined && keywords !== null && (typeof keywords !== 'object' || Array.isArray(keywords) || keywords instanceof Date)) {
+  if (
+    keywords !== undefined &&
+    keywords !== null &&
+    (typeof keywords !== 'object' || Array.isArray(keywords) || keywords instanceof Date)
+  ) {
     throw new HubError('INVALID', `${shape.op}: keyword arguments must be a plain object.`, { at })
   }
   const positional = firstIsKeywords ? undefined : first
@@ -47,7 +56,8 @@ export function readArguments(shape: Shape, args: readonly unknown[]): Parsed {
   let name = positional
   for (const [key, value] of Object.entries(keywords ?? {})) {
     if (key === shape.name) {
-      if (positional !== undefined) throw new HubError('INVALID', `${shape.op}: '${shape.name}' is given twice.`, { at, path: key })
+      if (positional !== undefined)
+        throw new HubError('INVALID', `${shape.op}: '${shape.name}' is given twice.`, { at, path: key })
       name = value
     } else if (shape.options.includes(key)) {
       options[key] = value
@@ -65,7 +75,9 @@ export function readArguments(shape: Shape, args: readonly unknown[]): Parsed {
 export function transferOf(options: Readonly<Record<string, unknown>>): TransferOptions {
   return {
     ...(options['signal'] === undefined ? {} : { signal: options['signal'] as AbortSignal }),
-    ...(options['onProgress'] === undefined ? {} : { onProgress: options['onProgress'] as NonNullable<TransferOptions['onProgress']> }),
+    ...(options['onProgress'] === undefined
+      ? {}
+      : { onProgress: options['onProgress'] as NonNullable<TransferOptions['onProgress']> }),
   }
 }
 
@@ -78,6 +90,10 @@ export function sortOf(options: Readonly<Record<string, unknown>>): Call & { sor
 }
 
 /** A filter of the namespaces from keyword filters and a name; null or no name = every name. */
-export function filterOf(field: string, name: string | null | undefined, tags: Readonly<Record<string, unknown>>): Record<string, unknown> {
+export function filterOf(
+  field: string,
+  name: string | null | undefined,
+  tags: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
   return name === undefined || name === null ? { ...tags } : { $and: [{ [field]: name }, { ...tags }] }
 }
