@@ -1,0 +1,143 @@
+import { join } from 'node:path'
+import { parseFilter, parseSort } from '@tensorhub/core'
+import { TensorHub } from 'tensorhub'
+// The baseline is the very SQL that the driver makes, without the driver.
+import { compileFilter, compileOrder } from '../../packages/sqlite/src/filter.ts'
+import { Shapes } from '../../packages/sqlite/src/shapes.ts'
+import { copyOfIndex, openDurable } from '../baseline-file.ts'
+import { type Paired, paired, type Row, timed } from '../paired.ts'
+
+const OPTIONS = { projectName: 'bench', collect: false } as const
+const CALLS = 500
+
+/** A hub with so many models, each with an `accuracy` and a `run`, and the index for each of the two. */
+async function modelsHub(hubFolder: string, count: number): Promise<void> {
+  const hub = await TensorHub.connect(hubFolder, OPTIONS)
+  const model = { architecture: 'bench', weights: new Float32Array(4) }
+  const record = await hub.models.save('mlp', model, { accuracy: 0, run: 'r0', epoch: 0 })
+  await hub.close()
+  // The others are copies of the one that the facade saved, made by SQL: a million saves would take longer than all the rows together.
+  const database = openDurable(join(hubFolder, 'index.db'))
+  database
+    .prepare(
+      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+       INSERT INTO c_models(_id, body) SELECT printf('02%024d', i), json_set(body, '$._id', printf('02%024d', i),
+         '$.time."$date"', json_extract(body, '$.time."$date"') + i, '$.accuracy', abs(random() % 1000000007) / 1000000007.0,
+         '$.run', 'r' || (i / 100), '$.epoch', i % 100) FROM n, c_models WHERE _id = ?`,
+    )
+    .run(count - 1, record._id)
+  database.close()
+  const filled = await TensorHub.connect(hubFolder, OPTIONS)
+  await filled.models.index('accuracy')
+  await filled.models.index('run', 'epoch')
+  await filled.close()
+}
+
+interface TopCase {
+  readonly name: string
+  readonly filter: Readonly<Record<string, unknown>>
+  readonly sort: Readonly<Record<string, 1 | -1>>
+}
+
+const CASES: readonly TopCase[] = [
+  { name: 'best by accuracy', filter: {}, sort: { accuracy: -1 } },
+  { name: 'best below a value', filter: { accuracy: { $lt: 0.5 } }, sort: { accuracy: -1 } },
+  { name: 'last epoch of a run', filter: { run: 'r7' }, sort: { epoch: -1 } },
+]
+
+async function topCalls(hub: TensorHub, { filter, sort }: TopCase): Promise<void> {
+  for (let i = 0; i < CALLS; i++) {
+    if ((await hub.models.top(filter, { sort })) === undefined) throw new Error('no model was found')
+  }
+}
+
+/** The same calls in the driver's own SQL. */
+function baselineOf(file: string, { filter, sort }: TopCase): { run(): void; close(): void } {
+  const shapes = new Shapes()
+  const where = compileFilter(parseFilter({ project_name: OPTIONS.projectName, ...filter }), 'models', shapes)
+  const order = compileOrder(parseSort({ ...sort, _id: -1 }), 'models', shapes, where.terms)
+  const database = openDurable(file)
+  const statement = database.prepare(`SELECT body FROM c_models WHERE ${where.sql} ORDER BY ${order} LIMIT 1`)
+  return {
+    run: () => {
+      for (let i = 0; i < CALLS; i++) JSON.parse(statement.get(...where.params)?.['body'] as string)
+    },
+    close: () => database.close(),
+  }
+}
+
+const microseconds = (ms: number) => `${((ms / CALLS) * 1000).toFixed(1)} µs`
+
+export const topRow: Row = {
+  name: 'top',
+  path: '`models.top` by tag in 100,000 (the record, no content)',
+  baseline: "the driver's own indexed SQL + `JSON.parse`",
+  bar: '≥ 0.5×',
+  async run({ folder, quick }) {
+    const hubFolder = join(folder, 'hub')
+    await modelsHub(hubFolder, quick ? 1000 : 100_000)
+    const file = await copyOfIndex(hubFolder, 'baseline.db')
+    const hub = await TensorHub.connect(hubFolder, OPTIONS)
+    const results: { name: string; measured: Paired }[] = []
+    for (const one of CASES) {
+      const baseline = baselineOf(file, one)
+      const measured = await paired(
+        quick ? 3 : 31,
+        () => timed(() => topCalls(hub, one)),
+        () => timed(baseline.run),
+      )
+      baseline.close()
+      results.push({ name: one.name, measured })
+    }
+    await hub.close()
+    const worst = Math.min(...results.map(({ measured }) => measured.ratio))
+    return {
+      figure: `${worst.toFixed(2)}×`,
+      held: worst >= 0.5,
+      detail: results
+        .map(
+          ({ name, measured }) =>
+            `${name} ${measured.ratio.toFixed(2)}× (${microseconds(measured.ours)} against ${microseconds(measured.baseline)})`,
+        )
+        .join('; '),
+    }
+  },
+}
+
+export const flatTopRow: Row = {
+  name: 'top-flat',
+  path: '`models.top` by tag, 10³ → 10⁶ documents',
+  baseline: 'the same call in 10³ documents',
+  bar: '≤ 2 × the time',
+  async run({ folder, quick }) {
+    const few = join(folder, 'few')
+    const many = join(folder, 'many')
+    const count = quick ? 10_000 : 1_000_000
+    await modelsHub(few, 1000)
+    await modelsHub(many, count)
+    const small = await TensorHub.connect(few, OPTIONS)
+    const large = await TensorHub.connect(many, OPTIONS)
+    const results: { name: string; measured: Paired }[] = []
+    for (const one of CASES) {
+      const measured = await paired(
+        quick ? 3 : 31,
+        () => timed(() => topCalls(large, one)),
+        () => timed(() => topCalls(small, one)),
+      )
+      results.push({ name: one.name, measured })
+    }
+    await small.close()
+    await large.close()
+    const worst = Math.max(...results.map(({ measured }) => 1 / measured.ratio))
+    return {
+      figure: `${worst.toFixed(2)} × the time`,
+      held: worst <= 2,
+      detail: results
+        .map(
+          ({ name, measured }) =>
+            `${name} ${microseconds(measured.baseline)} in 1,000, ${microseconds(measured.ours)} in ${count.toLocaleString('en')}`,
+        )
+        .join('; '),
+    }
+  },
+}
