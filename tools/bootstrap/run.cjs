@@ -179,7 +179,7 @@ function main([command, ...rest]) {
   if (command === 'exec' && rest.length === 0)
     throw new Stop('exec needs a program: node tools/bootstrap/run.cjs exec node script.ts')
   mkdirSync(TOOLCHAIN, { recursive: true })
-  const { node, pnpm, env } = withLock(join(TOOLCHAIN, 'lock'), say, () => {
+  const { node, pnpm, env } = withLock(join(TOOLCHAIN, 'lock'), say, 'the toolchain', () => {
     const node = ensureNode()
     const pnpm = ensurePnpm()
     const env = environment(dirname(node), dirname(pnpm))

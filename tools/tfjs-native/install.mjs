@@ -10,7 +10,8 @@
  *   node tools/tfjs-native/install.mjs [--gpu] [--force]
  *
  * Prints the package's folder as its last line on standard output; everything else goes to standard error. Runs on
- * Node 20 and later, Linux x64 and arm64. Exits with 1 and a reason when something it needs is missing.
+ * Node 20 and later, Linux x64 and arm64. Exits with 1 and a reason when something it needs is missing. What was
+ * interrupted leaves nothing that counts, and of two at once the second waits for the first.
  * The cache is `~/.cache/tensorhub`, or the folder that TENSORHUB_CACHE names.
  */
 import { spawnSync } from 'node:child_process'
@@ -18,16 +19,20 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { env } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { cacheFolder, packageFolder, packageName, TFJS_VERSION } from './cache.mjs'
+
+const { withLock } = createRequire(import.meta.url)('../bootstrap/lock.cjs')
 
 const TENSORFLOW_VERSION = '2.21.0'
 const NODE_GYP_VERSION = '12.1.0'
@@ -95,15 +100,11 @@ function pythonWithPip(python, scratch) {
   return join(environment, 'bin', 'python')
 }
 
-/** Renames a finished folder into place; another process that was faster wins, and ours goes. */
+/** Puts a finished folder into its place, instead of what may be there. */
 function moveIntoPlace(from, to) {
   mkdirSync(dirname(to), { recursive: true })
-  try {
-    renameSync(from, to)
-  } catch (error) {
-    if (!['ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error
-    rmSync(from, { recursive: true, force: true })
-  }
+  rmSync(to, { recursive: true, force: true })
+  renameSync(from, to)
 }
 
 /** The folder that holds TensorFlow's libraries and headers, taken from its wheel when it is not in the cache yet. */
@@ -210,36 +211,47 @@ function tryOut(folder) {
   return run(process.execPath, [script, folder], { what: 'training a model with what was built' }).trim()
 }
 
+/** What is said of a finished build; undefined when there is none, or when the libraries it was linked to are gone. */
+function finished(prefix, folder) {
+  const stamp = join(prefix, 'built.json')
+  if (!existsSync(stamp) || !existsSync(join(folder, 'deps', 'lib', 'libtensorflow.so'))) return undefined
+  return JSON.parse(readFileSync(stamp, 'utf8'))
+}
+
 function main(args) {
   const unknown = args.filter((arg) => arg !== '--gpu' && arg !== '--force')
   if (unknown.length > 0) throw new Stop(`unknown argument ${unknown[0]}; it takes --gpu and --force`)
   const gpu = args.includes('--gpu')
+  const folder = join(cacheFolder(), 'tfjs-native')
+  mkdirSync(folder, { recursive: true })
+  withLock(join(folder, 'lock'), say, 'a build of TensorFlow.js', () => install(gpu, args.includes('--force'), folder))
+  process.stdout.write(`${packageFolder(gpu)}\n`)
+}
+
+function install(gpu, force, folder) {
   const name = packageName(gpu)
-  const final = packageFolder(gpu)
-  const prefix = join(cacheFolder(), 'tfjs-native', `${name.split('/')[1]}-${TFJS_VERSION}`)
-  const stamp = join(prefix, 'built.json')
-  if (args.includes('--force')) rmSync(prefix, { recursive: true, force: true })
-  if (existsSync(stamp)) {
-    const { node, said } = JSON.parse(readFileSync(stamp, 'utf8'))
-    say(`${name} ${TFJS_VERSION} is in the cache already (built on ${node}: ${said})`)
-    process.stdout.write(`${final}\n`)
+  const prefix = join(folder, `${name.split('/')[1]}-${TFJS_VERSION}`)
+  const there = force ? undefined : finished(prefix, packageFolder(gpu))
+  if (there) {
+    say(`${name} ${TFJS_VERSION} is in the cache already (built on ${there.node}: ${there.said})`)
     return
   }
   const started = Date.now()
   const python = checkMachine()
-  const scratch = join(cacheFolder(), 'tfjs-native', `building-${process.pid}`)
-  mkdirSync(scratch, { recursive: true })
+  // Only the holder of the lock builds, so these are of processes that were killed.
+  for (const left of readdirSync(folder).filter((entry) => entry.startsWith('building-')))
+    rmSync(join(folder, left), { recursive: true, force: true })
+  const scratch = join(folder, `building-${process.pid}`)
+  mkdirSync(scratch)
   try {
     const root = build(name, tensorflowFolder(python, scratch, gpu), scratch)
     const said = tryOut(join(root, 'node_modules', name))
     writeFileSync(join(root, 'built.json'), `${JSON.stringify({ node: process.version, said })}\n`)
-    rmSync(prefix, { recursive: true, force: true })
     moveIntoPlace(root, prefix)
     say(`${name} ${TFJS_VERSION} is ready after ${Math.round((Date.now() - started) / 1000)} s: ${said}`)
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }
-  process.stdout.write(`${final}\n`)
 }
 
 try {

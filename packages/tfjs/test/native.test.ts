@@ -1,18 +1,25 @@
 /**
- * The same on TensorFlow itself. `node tools/tfjs-native/install.mjs` makes the build; for tfjs-node-gpu in one command:
+ * The same on TensorFlow itself. In one command, which makes the build too: `node tools/tfjs-native/test.mjs`, and for tfjs-node-gpu
+ * `node tools/tfjs-native/test.mjs --gpu`.
  *
- *   TENSORHUB_TF=$(node tools/tfjs-native/install.mjs --gpu) pnpm exec vitest run --project @tensorhub/tfjs native
+ * TENSORHUB_TF names the build (a folder to require); without it the first native package that loads is taken. With TENSORHUB_TF or
+ * TENSORHUB_REQUIRE_TFJS_NODE=1 its absence is a failure.
  */
-import { describe, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { candidates, requireCandidate } from '../src/backend/candidates.ts'
 import { loadTf } from '../src/index.ts'
 import { backendSuite } from './suite.ts'
 
-const required = process.env.TENSORHUB_REQUIRE_TFJS_NODE === '1'
-const there = candidates(process.env.TENSORHUB_TF).some((candidate) => 'module' in requireCandidate(candidate))
+const named = process.env.TENSORHUB_TF
+const required = named !== undefined || process.env.TENSORHUB_REQUIRE_TFJS_NODE === '1'
+const there = required || candidates(undefined).some((candidate) => 'module' in requireCandidate(candidate))
 
-if (there || required) {
-  backendSuite('tensorflow', () => loadTf<typeof import('@tensorflow/tfjs')>({ prefer: 'tensorflow' }))
+if (there) {
+  backendSuite('tensorflow', async () => {
+    const loaded = await loadTf<typeof import('@tensorflow/tfjs')>({ prefer: 'tensorflow' })
+    if (named !== undefined) expect(loaded.from).toBe(named)
+    return loaded
+  })
 } else {
   describe('on tensorflow', () => {
     it.skip('no native build of TensorFlow.js is here: node tools/tfjs-native/install.mjs', () => {})

@@ -2,19 +2,10 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { HubError } from '@tensorhub/core'
-
-let program: string | undefined
-
-/**
- * Names the program that packages are looked up for, as a file's URL. A task's script runs in a folder of its own, far from any node_modules;
- * its packages are the runner's.
- */
-export function lookUpFrom(url: string): void {
-  program = url
-}
+import { program } from './program.ts'
 
 /**
- * Loads a package that the user may have installed beside tensorhub: as seen from here, then from the program's own file, then from the working
+ * Loads a package that the user may have installed beside tensorhub: as seen from here, then from the program, then from the working
  * folder (package managers with strict layouts show a package only to those that declare it).
  *
  * @throws UNSUPPORTED naming the package to install.
@@ -22,7 +13,7 @@ export function lookUpFrom(url: string): void {
 export async function importOptional(name: string, why: string): Promise<unknown> {
   const places = [
     () => import.meta.resolve(name),
-    ...[program, process.argv[1], join(process.cwd(), 'package.json')]
+    ...[program(), join(process.cwd(), 'package.json')]
       .filter((place) => place !== undefined)
       .map((place) => () => pathToFileURL(createRequire(place).resolve(name)).href),
   ]

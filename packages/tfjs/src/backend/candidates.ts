@@ -19,6 +19,8 @@ export type Found<T> =
 
 const NATIVE = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']
 const BUILT_VERSION = '4.22.0'
+/** Where tensorhub notes the program that packages are looked up for, when that is not the main file: a task's script runs far from it. */
+const PROGRAM = Symbol.for('tensorhub.program')
 
 /** The native builds to try, best first. With `module` only that one. */
 export function candidates(module: string | undefined): Candidate[] {
@@ -44,14 +46,14 @@ function builtFolder(name: string): string {
 }
 
 /**
- * Requires a candidate: as seen from here, then from the program's folder (strict layouts show a package only to those that declare it), then
- * from `beside`. By `require`, so that the user's own `import` of the same package gives the same instance.
+ * Requires a candidate: as seen from here, then from the program and from the working folder (strict layouts show a package only to those that
+ * declare it). By `require`, so that the user's own `import` of the same package gives the same instance.
  */
-export function requireCandidate<T>(candidate: Candidate, beside?: string): Found<T> {
-  restoreNodeUtil()
-  const bases = [import.meta.url, join(process.cwd(), 'package.json'), ...(beside === undefined ? [] : [beside])]
+export function requireCandidate<T>(candidate: Candidate): Found<T> {
+  const program = (globalThis as { [PROGRAM]?: string })[PROGRAM] ?? mainFile()
+  const bases = [import.meta.url, program, join(process.cwd(), 'package.json')]
   let path: string | undefined
-  for (const base of bases) {
+  for (const base of bases.filter((base) => base !== undefined)) {
     try {
       path = createRequire(base).resolve(candidate.path)
       break
@@ -68,12 +70,19 @@ export function requireCandidate<T>(candidate: Candidate, beside?: string): Foun
   }
 }
 
-function reasonOf(error: unknown): string {
+/** The file that Node was started with; none for a program given on standard input or by --eval. */
+function mainFile(): string | undefined {
+  const [, file] = process.argv
+  return file !== undefined && isAbsolute(file) ? file : undefined
+}
+
+/** The first line of an error's message. */
+export function reasonOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).trim().split('\n')[0] ?? 'unknown'
 }
 
 /** tfjs-node 4.22 calls `util.isNullOrUndefined` at the first training step, and Node 23 removed it. */
-function restoreNodeUtil(): void {
+export function restoreNodeUtil(): void {
   const util = createRequire(import.meta.url)('node:util') as { isNullOrUndefined?: (value: unknown) => boolean }
   util.isNullOrUndefined ??= (value) => value === null || value === undefined
 }

@@ -1,8 +1,7 @@
-import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { HubError } from '@tensorhub/core'
 import type { TensorFlowLike } from '../shapes.ts'
-import { type Candidate, candidates, requireCandidate } from './candidates.ts'
+import { type Candidate, candidates, reasonOf, requireCandidate, restoreNodeUtil } from './candidates.ts'
 
 /** `tensorflow` is TensorFlow's native library (tfjs-node, tfjs-node-gpu); `cpu` is plain JavaScript. */
 export type Backend = 'tensorflow' | 'wasm' | 'cpu'
@@ -12,8 +11,8 @@ export interface LoadTfOptions {
   /** Only this backend. Default: the fastest that is there: tensorflow, wasm, cpu. */
   readonly prefer?: Backend
   /**
-   * A folder or file to `require()` as the native build, before any other. Default: the environment variable TENSORHUB_TF, then the packages
-   * @tensorflow/tfjs-node-gpu and @tensorflow/tfjs-node, then the builds of `tools/tfjs-native` in its cache.
+   * A package, folder or file to `require()` as the native build, instead of any other. Default: the environment variable TENSORHUB_TF; without
+   * it @tensorflow/tfjs-node-gpu, then @tensorflow/tfjs-node, each as installed or else as `tools/tfjs-native` built it in its cache.
    */
   readonly module?: string
   /** Takes the line that says which backend was picked. Default: standard error, once a process. */
@@ -33,28 +32,42 @@ export interface LoadedTf<T = TensorFlowLike> {
 interface PlainTf extends TensorFlowLike {
   setBackend(name: string): Promise<boolean>
   ready(): Promise<void>
+  /** tfjs-node's backend says whether TensorFlow found a GPU. */
+  backend(): { readonly isGPUPackage?: boolean; readonly isUsingGpuDevice?: boolean }
 }
 
-const GET_NATIVE =
-  'npm i @tensorflow/tfjs-node (or tfjs-node-gpu); where its download fails, see the README of @tensorhub/tfjs'
+const NATIVE_NAMES = '@tensorflow/tfjs-node or @tensorflow/tfjs-node-gpu'
+const HELP = 'see "Backends" in the README of @tensorhub/tfjs'
+const at = { scheme: 'tfjs', op: 'loadTf' }
 const loaded = new Map<string, Promise<LoadedTf>>()
 let said = false
 
 /**
  * Loads TensorFlow.js with the fastest backend that is installed: @tensorflow/tfjs-node-gpu, @tensorflow/tfjs-node, @tensorflow/tfjs with
- * @tensorflow/tfjs-backend-wasm, @tensorflow/tfjs alone. All are optional; nothing is fetched from the network. A backend that already runs in
- * this process is kept unless `prefer` names another, because all copies of TensorFlow.js in a process share one engine.
+ * @tensorflow/tfjs-backend-wasm, @tensorflow/tfjs alone. All are optional; nothing is fetched from the network. One that is installed and does not
+ * load is passed over, which the message says with the reason. A backend that already runs in this process is kept unless `prefer` names another,
+ * because all copies of TensorFlow.js in a process share one engine.
  *
  * For full types: `loadTf<typeof import('@tensorflow/tfjs')>()`.
  *
- * @throws UNSUPPORTED when none is installed, naming what to install; INVALID when TENSORHUB_TF or `module` names nothing that loads.
+ * @throws UNSUPPORTED when none is installed, naming what to install; INVALID when TENSORHUB_TF or `module` names nothing that loads; UNAVAILABLE
+ *   when the backend that `prefer` names does not start.
  */
 export async function loadTf<T = TensorFlowLike>(options: LoadTfOptions = {}): Promise<LoadedTf<T>> {
+  const { prefer } = options
+  if (options.module !== undefined && prefer !== undefined && prefer !== 'tensorflow')
+    throw new HubError(
+      'INVALID',
+      `loadTf: 'module' names a native build, and 'prefer' asks for '${prefer}'; give one.`,
+      {
+        at,
+      },
+    )
   const module = options.module ?? process.env.TENSORHUB_TF
-  const key = JSON.stringify([options.prefer ?? null, module ?? null])
+  const key = JSON.stringify([prefer ?? null, module ?? null])
   let loading = loaded.get(key)
   if (!loading) {
-    loading = load(options.prefer, module || undefined)
+    loading = load(prefer, module || undefined)
     loaded.set(key, loading)
     loading.then(undefined, () => loaded.delete(key))
   }
@@ -73,14 +86,14 @@ function runningBackend(): string | undefined {
 async function load(prefer: Backend | undefined, module: string | undefined): Promise<LoadedTf> {
   const running = prefer === undefined ? runningBackend() : undefined
   const tried: string[] = []
-  if (running === undefined || running === 'tensorflow') {
-    if (prefer === undefined || prefer === 'tensorflow') {
-      for (const candidate of candidates(module)) {
-        const native = await loadNative(candidate, tried)
-        if (native) return native
-      }
+  const mayBeNative = running === undefined || running === 'tensorflow'
+  if (prefer === 'tensorflow' || (prefer === undefined && mayBeNative)) {
+    for (const candidate of candidates(module)) {
+      const found = await loadNative(candidate, tried)
+      if (found) return found
     }
-    if (prefer === 'tensorflow') throw missing(`no native build of TensorFlow.js was found (${GET_NATIVE})`, tried)
+    if (prefer === 'tensorflow')
+      throw missing(`no native build of TensorFlow.js loads: npm i ${NATIVE_NAMES}; where that fails, ${HELP}`, tried)
   }
   return loadPlain(prefer, running, tried)
 }
@@ -88,23 +101,41 @@ async function load(prefer: Backend | undefined, module: string | undefined): Pr
 async function loadNative(candidate: Candidate, tried: string[]): Promise<LoadedTf | undefined> {
   // TensorFlow's C++ library logs its CPU features on every start; warnings and errors stay.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '1'
+  restoreNodeUtil()
   const found = requireCandidate<PlainTf>(candidate)
-  if ('reason' in found) {
+  try {
+    if ('reason' in found) throw found.cause ?? new Error(found.reason)
+    const tf = found.module
+    await tf.ready()
+    const backend = tf.getBackend()
+    if (backend !== 'tensorflow') throw new Error(`it runs on the backend '${backend}', so it is no native build`)
+    return {
+      tf,
+      backend,
+      from: candidate.path,
+      message: `TensorFlow.js: backend '${backend}' of ${candidate.name}${device(tf)}.`,
+    }
+  } catch (cause) {
+    const reason = reasonOf(cause)
     if (candidate.required)
-      throw new HubError('INVALID', `${candidate.path} cannot be loaded as TensorFlow.js: ${found.reason}`, {
-        at,
-        cause: found.cause,
-      })
-    if (found.installed) tried.push(`${candidate.name}: ${found.reason}`)
+      throw new HubError(
+        'INVALID',
+        `${candidate.path} cannot be loaded as a native build of TensorFlow.js: ${reason}`,
+        {
+          at,
+          cause,
+        },
+      )
+    if (!('reason' in found) || found.installed) tried.push(`${candidate.name}: ${reason}`)
     return undefined
   }
-  const tf = found.module
-  await tf.ready()
-  const backend = tf.getBackend()
-  return { tf, backend, from: candidate.path, message: `TensorFlow.js: backend '${backend}' of ${candidate.name}.` }
 }
 
-const at = { scheme: 'tfjs', op: 'loadTf' }
+function device(tf: PlainTf): string {
+  const { isGPUPackage, isUsingGpuDevice } = tf.backend()
+  if (isUsingGpuDevice === true) return ', on the GPU'
+  return isGPUPackage === true ? ', on the CPU: TensorFlow found no GPU' : ''
+}
 
 async function loadPlain(prefer: Backend | undefined, running: string | undefined, tried: string[]): Promise<LoadedTf> {
   const name = '@tensorflow/tfjs'
@@ -118,54 +149,52 @@ async function loadPlain(prefer: Backend | undefined, running: string | undefine
     )
   }
   const tf = found.module
-  const failed = tried.length > 0 ? ` Passed over: ${tried.join('; ')}.` : ''
-  if (running !== undefined) {
-    return {
-      tf,
-      backend: running,
-      from: found.path,
-      message: `TensorFlow.js: backend '${running}', which this process runs already.${failed}`,
-    }
-  }
-  if (prefer !== 'cpu' && (await startWasm(tf, prefer === 'wasm', found.path))) {
-    return {
-      tf,
-      backend: 'wasm',
-      from: found.path,
-      message: `TensorFlow.js: backend 'wasm', one thread. Several times faster: ${GET_NATIVE}.${failed}`,
-    }
-  }
-  await tf.setBackend('cpu')
-  const faster = `Ten times faster and more: npm i @tensorflow/tfjs-backend-wasm, or ${GET_NATIVE}`
-  return {
+  const as = (backend: string, text: string): LoadedTf => ({
     tf,
-    backend: 'cpu',
+    backend,
     from: found.path,
-    message: `TensorFlow.js: backend 'cpu', plain JavaScript. ${faster}.${failed}`,
-  }
+    message: `TensorFlow.js: backend '${backend}'${text}.${tried.length > 0 ? ` Passed over: ${tried.join('; ')}.` : ''}`,
+  })
+  if (running !== undefined) return as(running, ', which this process runs already')
+  // Advice is for those who did not choose, and a package that is there and failed is not to be installed again.
+  const advice = tried.length > 0 ? HELP : `npm i ${NATIVE_NAMES} (${HELP})`
+  if (prefer !== 'cpu' && (await startWasm(tf, prefer === 'wasm', tried)))
+    return as('wasm', prefer === 'wasm' ? ', one thread' : `, one thread. Several times faster: ${advice}`)
+  await tf.setBackend('cpu')
+  return as(
+    'cpu',
+    prefer === 'cpu'
+      ? ', plain JavaScript'
+      : `, plain JavaScript. Many times faster: npm i @tensorflow/tfjs-backend-wasm, or ${NATIVE_NAMES} (${HELP})`,
+  )
 }
 
-/** Registers and starts the WebAssembly backend; false when its package is not installed and not insisted on. */
-async function startWasm(tf: PlainTf, required: boolean, tfPath: string): Promise<boolean> {
+/** Registers and starts the WebAssembly backend; false when it is not there or does not start, unless it is insisted on. */
+async function startWasm(tf: PlainTf, required: boolean, tried: string[]): Promise<boolean> {
   const name = '@tensorflow/tfjs-backend-wasm'
-  const found = requireCandidate<{ setWasmPaths(folder: string): void }>({ name, path: name }, tfPath)
+  const found = requireCandidate<{ setWasmPaths(folder: string): void }>({ name, path: name })
   if ('reason' in found) {
-    if (!required && !found.installed) return false
-    throw missing(
-      found.installed ? `${name} cannot be loaded: ${found.reason}` : `${name} is not installed (npm i ${name})`,
-      [],
-    )
+    if (required)
+      throw missing(
+        found.installed ? `${name} cannot be loaded: ${found.reason}` : `${name} is not installed (npm i ${name})`,
+        [],
+      )
+    if (found.installed) tried.push(`${name}: ${found.reason}`)
+    return false
   }
   // The .wasm files lie beside the package's main file; a path, so that they are read and not fetched.
-  found.module.setWasmPaths(`${dirname(createRequire(import.meta.url).resolve(found.path))}/`)
-  if (!(await tf.setBackend('wasm'))) {
-    throw new HubError(
-      'UNAVAILABLE',
-      `${name} is installed and its backend does not start; its version must be that of @tensorflow/tfjs.`,
-      { at },
-    )
+  found.module.setWasmPaths(`${dirname(found.path)}/`)
+  let cause: unknown
+  try {
+    if (await tf.setBackend('wasm')) return true
+  } catch (error) {
+    cause = error
   }
-  return true
+  const reason =
+    cause === undefined ? 'its backend does not start; its version must be that of @tensorflow/tfjs' : reasonOf(cause)
+  if (required) throw new HubError('UNAVAILABLE', `${name} is installed, and ${reason}.`, { at, cause })
+  tried.push(`${name}: ${reason}`)
+  return false
 }
 
 function missing(what: string, tried: readonly string[]): HubError {

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { format } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import type { lookUpFrom } from '../../connect/optional-package.ts'
+import { lookUpFrom } from '../../connect/program.ts'
 import type { openHubLater } from '../../open.ts'
 import type { Task } from '../task.ts'
 import { setCurrentTask } from './current-task.ts'
@@ -40,6 +40,7 @@ lines.on('close', () => aborted.abort(new Error('the runner is gone')))
 
 async function run(start: ToChild & { kind: 'start' }): Promise<void> {
   new Worker(sibling('./watchdog'), { workerData: { parent: start.parent }, execArgv: [], stdin: false }).unref()
+  lookUpFrom(start.base)
   resolveFrom(start.root, start.base)
   const task = taskOf(start)
   setCurrentTask(task)
@@ -108,10 +109,6 @@ function taskOf(start: ToChild & { kind: 'start' }): Task {
           )
         // Loaded only when used: a script that needs no hub starts without it.
         const open = createRequire(import.meta.url)(`../../open${EXTENSION}`) as { openHubLater: typeof openHubLater }
-        const packages = createRequire(import.meta.url)(`../../connect/optional-package${EXTENSION}`) as {
-          lookUpFrom: typeof lookUpFrom
-        }
-        packages.lookUpFrom(start.base)
         hub = open.openHubLater(start.connection as Parameters<typeof openHubLater>[0], {
           id: start.task.id,
           epoch: start.task.epoch,
