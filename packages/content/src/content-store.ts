@@ -1,9 +1,9 @@
-import { type BlobStore, type Call, type Doc, HubError, type IndexStore } from '@tensorhub/core'
+import { type BlobStore, type Call, type Doc, HubError, type IndexStore, isHubError } from '@tensorhub/core'
 import { type CheckOptions, type CheckReport, check } from './checker.ts'
 import { ChunkRows } from './chunk-rows.ts'
 import { collect, type GcOptions, type GcReport } from './collector.ts'
 import { HashPool } from './hashing.ts'
-import type { FullManifest, Manifest, ManifestTensor } from './manifest.ts'
+import { checkManifest, type FullManifest, isRef, type Manifest, type ManifestTensor } from './manifest.ts'
 import { ManifestLoader } from './manifest-loader.ts'
 import { ChunkReader, type LoadOptions } from './reader.ts'
 import { decodeSafetensors } from './safetensors.ts'
@@ -136,26 +136,36 @@ export class ContentStore {
     return check(this.#index, this.#blobs, this.#manifests, this.#reader, o)
   }
 
-  /** How many blobs and stored bytes become free when these documents (with their `content`) are deleted: those no other document names. */
-  async receipt(
-    docs: readonly Doc[],
+  /**
+   * The blobs that a document's content stands on, with their stored bytes: its chunks, and its manifest where that is a blob of its own. Content that
+   * cannot be read (damaged, or of a newer version) gives none, so that it can still be deleted.
+   */
+  async blobsOf(doc: Doc, call: Call): Promise<{ readonly key: string; readonly stored: number }[]> {
+    try {
+      const content = checkManifest(doc.content, doc._id)
+      const manifest = await this.#manifests.full(content, doc._id, call)
+      return [
+        ...manifest.chunks,
+        ...(isRef(content) ? [{ key: content.manifest.key, stored: content.manifest.size }] : []),
+      ]
+    } catch (error) {
+      if (isHubError(error, 'INTEGRITY') || isHubError(error, 'UNSUPPORTED')) return []
+      throw error
+    }
+  }
+
+  /** Of blobs (stored bytes by key) that deleted documents named: how many no document names any more. One pass over all documents with content. */
+  async unnamed(
+    blobs: ReadonlyMap<string, number>,
     o: Call & { readonly collections: readonly string[] },
   ): Promise<{ blobs: number; bytes: number }> {
-    const own = new Set(docs.map((doc) => doc._id))
-    const free = new Map<string, number>()
-    for (const doc of docs) {
-      const manifest = await this.#manifests.full(doc.content, doc._id, o)
-      for (const chunk of manifest.chunks) free.set(chunk.key, chunk.stored)
-    }
-    for (const coll of free.size === 0 ? [] : o.collections) {
-      for await (const doc of this.#index.find(
-        coll,
-        { op: 'exists', path: ['content'], value: true },
-        { ...(o.signal ? { signal: o.signal } : {}), fields: [['content']] },
-      )) {
-        if (own.has(doc._id)) continue
-        const manifest = await this.#manifests.full(doc.content, doc._id, o)
-        for (const chunk of manifest.chunks) free.delete(chunk.key)
+    const call: Call = o.signal ? { signal: o.signal } : {}
+    const free = new Map(blobs)
+    for (const coll of o.collections) {
+      if (free.size === 0) break
+      const where = { op: 'exists', path: ['content'], value: true } as const
+      for await (const doc of this.#index.find(coll, where, { ...call, fields: [['content']] })) {
+        for (const { key } of await this.blobsOf(doc, call)) free.delete(key)
         if (free.size === 0) break
       }
     }

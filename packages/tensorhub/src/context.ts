@@ -1,6 +1,8 @@
 import type { ContentStore } from '@tensorhub/content'
 import type { Call, IndexStore, ModelCodec, StoreClock } from '@tensorhub/core'
 import type { ConnectionSpec } from './connect/connection-spec.ts'
+import type { Stamp } from './documents/stamps.ts'
+import type { OpenStreams } from './namespaces/open-streams.ts'
 import type { ScriptPolicy } from './tasks/script-policy.ts'
 
 /** What one open hub shares among its namespaces. One project; every operation is confined to it. */
@@ -21,10 +23,10 @@ export interface HubContext {
   readonly task: { readonly id: string; readonly epoch: number } | undefined
   /** Opens the stores where that is still to do, and renews an old estimate of the store's clock. Before every write. */
   ready(call: Call): Promise<void>
-  /** A new ULID, monotonic within the process. */
-  newId(): string
-  /** The `_id` and `time` of a new document, both of the store's clock and neither running backwards within a process. */
-  stamp(): { readonly _id: string; readonly time: Date }
+  /** The `_id` and `time` of a new document: of the store's clock, and in strict order within this process. */
+  stamp(): Stamp
+  /** The streams of records that are under way. */
+  readonly streams: OpenStreams
   /** Tells waiters in this process that a task changed, so that they need not wait for their next poll. */
   readonly changes: EventTarget
   /** Throws CLOSED once the hub is closed. */

@@ -1,23 +1,19 @@
 import { type CheckReport, ContentStore, type GcReport, type Progress } from '@tensorhub/content'
 import { type BlobStore, type Call, HubError, type IndexStore, type StoreClock } from '@tensorhub/core'
-import { monotonicFactory } from 'ulid'
 import { BackgroundCollection } from './collection/background.ts'
 import type { ConnectionSpec } from './connect/connection-spec.ts'
 import { importOptional } from './connect/optional-package.ts'
 import type { ConnectOptions } from './connect/options.ts'
 import type { HubContext } from './context.ts'
 import { CONTENT_COLLECTIONS } from './documents/collections.ts'
-import type { DatasetRecord, LogRecord, ModelRecord } from './documents/record.ts'
-import { checkOptions } from './namespaces/arguments.ts'
-import type { DeleteReceipt } from './namespaces/content-namespace.ts'
+import type { Stamps } from './documents/stamps.ts'
+import { checkFlag, checkOptions } from './namespaces/arguments.ts'
 import { Datasets } from './namespaces/datasets.ts'
 import { Logs } from './namespaces/logs.ts'
 import { Models } from './namespaces/models.ts'
+import { OpenStreams } from './namespaces/open-streams.ts'
 import { Tasks } from './namespaces/tasks.ts'
-import { filterOf, type Keywords, readArguments, sortOf, transferOf } from './original/keywords.ts'
-import { REFUSED, SPEC_KEYS } from './tasks/create-task.ts'
-import type { TaskRecord } from './tasks/document.ts'
-import type { TaskOutcome } from './tasks/run-top-task.ts'
+import { OriginalApi } from './original/original-api.ts'
 
 /** What `connect` has settled; internal to the package. */
 export interface HubParts {
@@ -35,6 +31,14 @@ export interface HubParts {
   readonly collect: boolean
   /** Where the stores are, without secrets. */
   readonly place: string
+  readonly stamps: Stamps
+  /** The original's connection parameters, where they were given. */
+  readonly server?: {
+    readonly ip: string
+    readonly port: number
+    readonly dbname: string
+    readonly username: string | undefined
+  }
 }
 
 /** What `hub.io` gives: a `tf.io.IOHandler`, in types that need no TensorFlow.js. */
@@ -50,6 +54,7 @@ export interface GcOptions extends Call {
   /** Age in ms from which an unnamed blob is free. Default 24 h; below 1 h only with `allowShortGrace`. */
   readonly grace?: number
   readonly allowShortGrace?: boolean
+  readonly onProgress?: (progress: Progress) => void
 }
 
 /** Options of `hub.check()`. */
@@ -65,8 +70,13 @@ export interface CheckOptions extends Call {
  * Two faces over the same code: the namespaces (`hub.datasets`, `hub.models`, `hub.logs`, `hub.tasks`) and the original `tl.db.TensorHub` API
  * in camelCase. `find*` of the original give `false` when nothing matches; every failure throws a `HubError`.
  */
-export class TensorHub implements AsyncDisposable {
+export class TensorHub extends OriginalApi implements AsyncDisposable {
   readonly projectName: string
+  /** The parameters of the original's connection form, where the hub was connected by it; never the password. */
+  readonly ip: string | undefined
+  readonly port: number | undefined
+  readonly dbname: string | undefined
+  readonly username: string | undefined
   readonly datasets: Datasets
   readonly models: Models
   readonly logs: Logs
@@ -74,6 +84,7 @@ export class TensorHub implements AsyncDisposable {
   readonly #parts: HubParts
   readonly #content: ContentStore
   readonly #background: BackgroundCollection
+  readonly #streams = new OpenStreams()
   #closed: Promise<void> | undefined
 
   /**
@@ -87,14 +98,17 @@ export class TensorHub implements AsyncDisposable {
   static connect(target: string, options?: ConnectOptions): Promise<TensorHub>
   static async connect(target?: string | ConnectOptions, options?: ConnectOptions): Promise<TensorHub> {
     const { connect } = await import('./connect/connect.ts')
-    const parts =
-      typeof target === 'string' ? await connect(target, options ?? {}) : await connect(undefined, target ?? {})
-    return new TensorHub(parts)
+    return new TensorHub(await connect(target, options))
   }
 
   /** @internal Use {@link TensorHub.connect}. */
   constructor(parts: HubParts) {
+    super()
     this.#parts = parts
+    this.ip = parts.server?.ip
+    this.port = parts.server?.port
+    this.dbname = parts.server?.dbname
+    this.username = parts.server?.username
     this.projectName = parts.projectName
     this.#content = new ContentStore({ index: parts.index, blobs: parts.blobs })
     this.#background = new BackgroundCollection(parts.index, this.#content, parts.clock)
@@ -109,14 +123,7 @@ export class TensorHub implements AsyncDisposable {
   }
 
   #context(): HubContext {
-    const { clock, ...parts } = this.#parts
-    const ulid = monotonicFactory()
-    let last = 0
-    const stamp = () => {
-      // The estimate of the store's time may step back when it is renewed; order within this process must not.
-      last = Math.max(last, clock.now().getTime())
-      return { _id: ulid(last), time: new Date(last) }
-    }
+    const { clock, stamps, ...parts } = this.#parts
     return {
       index: parts.index,
       content: this.#content,
@@ -132,8 +139,8 @@ export class TensorHub implements AsyncDisposable {
         // The monotonic clock stands still while a machine sleeps, so an estimate is not kept for long.
         if (clock.age > 60_000) await clock.sync(call)
       },
-      newId: () => stamp()._id,
-      stamp,
+      stamp: () => stamps.next(clock.now()),
+      streams: this.#streams,
       changes: new EventTarget(),
       assertOpen: (op) => this.#assertOpen(op),
     }
@@ -152,7 +159,8 @@ export class TensorHub implements AsyncDisposable {
   /** Frees chunks no record names any more (tasks.md §8.3); safe beside writers. An embedded hub does so by itself after deletes. */
   async gc(options?: GcOptions): Promise<GcReport> {
     this.#assertOpen('gc')
-    checkOptions(options, ['dryRun', 'grace', 'allowShortGrace', 'signal'], 'gc')
+    checkOptions(options, ['dryRun', 'grace', 'allowShortGrace', 'onProgress', 'signal'], 'gc')
+    for (const name of ['dryRun', 'allowShortGrace'] as const) checkFlag(options?.[name], name, 'gc')
     return this.#content.gc({ ...options, collections: CONTENT_COLLECTIONS })
   }
 
@@ -160,6 +168,7 @@ export class TensorHub implements AsyncDisposable {
   async check(options?: CheckOptions): Promise<CheckReport> {
     this.#assertOpen('check')
     checkOptions(options, ['readData', 'onProgress', 'signal'], 'check')
+    checkFlag(options?.readData, 'readData', 'check')
     return this.#content.check({ ...options, collections: CONTENT_COLLECTIONS })
   }
 
@@ -190,6 +199,7 @@ export class TensorHub implements AsyncDisposable {
   async #close(): Promise<void> {
     await this.tasks.close()
     await this.#background.close()
+    await this.#streams.close()
     const results = await Promise.allSettled([this.#parts.index.close(), this.#parts.blobs.close()])
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
@@ -200,195 +210,11 @@ export class TensorHub implements AsyncDisposable {
   }
 
   /** Project and places, without secrets. */
-  toString(): string {
+  override toString(): string {
     return `TensorHub(project '${this.projectName}', ${this.#parts.place})`
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }
-
-  // ── The original API ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** `saveDataset(value, 'mnist', { version: '1.0' })` or `saveDataset(value, { datasetName: 'mnist' })`. @returns the record. */
-  async saveDataset(
-    dataset: unknown,
-    ...args: [name: string, tags?: Keywords] | [tags: Keywords & { datasetName: string }]
-  ): Promise<DatasetRecord> {
-    const { name, tags, options } = readArguments(
-      { op: 'saveDataset', name: 'datasetName', options: ['signal', 'onProgress'] },
-      args,
-    )
-    return this.datasets.save(name as string, dataset, tags, transferOf(options))
-  }
-
-  /** The value of the newest (or first by `sort`) dataset that matches, or false. */
-  async findTopDataset(...args: FindArguments): Promise<unknown> {
-    const { name, tags, options } = readArguments({ op: 'findTopDataset', name: 'datasetName', options: FIND }, args)
-    const handle = await this.datasets.open(filterOf('dataset_name', name, tags), sortOf(options))
-    return handle === undefined ? false : handle.load(transferOf(options))
-  }
-
-  /** Every matching dataset's value, oldest first unless sorted, or false. */
-  async findDatasets(...args: FindArguments): Promise<unknown[] | false> {
-    const { name, tags, options } = readArguments({ op: 'findDatasets', name: 'datasetName', options: FIND }, args)
-    const values: unknown[] = []
-    for await (const record of this.datasets.find(filterOf('dataset_name', name, tags), sortOf(options))) {
-      values.push(await this.datasets.handle(record).load(transferOf(options)))
-    }
-    return values.length === 0 ? false : values
-  }
-
-  /** Deletes the matching datasets; without arguments all of the project. */
-  async deleteDatasets(...args: FindArguments): Promise<DeleteReceipt> {
-    const { name, tags, options } = readArguments(
-      { op: 'deleteDatasets', name: 'datasetName', options: ['signal'] },
-      args,
-    )
-    return this.datasets.delete(filterOf('dataset_name', name, tags), transferOf(options))
-  }
-
-  /** `saveModel(model, { modelName: 'mlp', accuracy: 0.8 })` or `saveModel(model, 'mlp', { … })`; without a name: `'model'`. @returns the record. */
-  async saveModel(model: unknown, ...args: FindArguments): Promise<ModelRecord> {
-    const { name, tags, options } = readArguments(
-      { op: 'saveModel', name: 'modelName', options: ['signal', 'onProgress'] },
-      args,
-    )
-    return this.models.save(name ?? 'model', model, tags, transferOf(options))
-  }
-
-  /**
-   * The newest (or first by `sort`) model that matches, live, or false. `model._accuracy` and `model.info.accuracy` carry its tags. `sess` of the
-   * original's TensorFlow 1 days is accepted and has no meaning.
-   */
-  async findTopModel(...args: FindArguments): Promise<unknown> {
-    const { name, tags, options } = readArguments(
-      { op: 'findTopModel', name: 'modelName', options: [...FIND, 'sess'] },
-      args,
-    )
-    const handle = await this.models.open(filterOf('model_name', name, tags), sortOf(options))
-    return handle === undefined ? false : handle.load(transferOf(options))
-  }
-
-  /** Deletes the matching models; without arguments all of the project. */
-  async deleteModel(...args: FindArguments): Promise<DeleteReceipt> {
-    const { name, tags, options } = readArguments({ op: 'deleteModel', name: 'modelName', options: ['signal'] }, args)
-    return this.models.delete(filterOf('model_name', name, tags), transferOf(options))
-  }
-
-  saveTrainingLog(tags?: Keywords): Promise<LogRecord> {
-    return this.#saveLog('training', 'saveTrainingLog', tags)
-  }
-  saveValidationLog(tags?: Keywords): Promise<LogRecord> {
-    return this.#saveLog('validation', 'saveValidationLog', tags)
-  }
-  saveTestingLog(tags?: Keywords): Promise<LogRecord> {
-    return this.#saveLog('testing', 'saveTestingLog', tags)
-  }
-  /** The matching training logs, oldest first unless sorted; an empty array when none matches. */
-  findTrainingLogs(filter?: Keywords): Promise<LogRecord[]> {
-    return this.#findLogs('training', 'findTrainingLogs', filter)
-  }
-  findValidationLogs(filter?: Keywords): Promise<LogRecord[]> {
-    return this.#findLogs('validation', 'findValidationLogs', filter)
-  }
-  findTestingLogs(filter?: Keywords): Promise<LogRecord[]> {
-    return this.#findLogs('testing', 'findTestingLogs', filter)
-  }
-  /** Deletes the matching training logs; without arguments all of the project. */
-  deleteTrainingLog(filter?: Keywords): Promise<{ documents: number }> {
-    return this.#deleteLogs('training', 'deleteTrainingLog', filter)
-  }
-  deleteValidationLog(filter?: Keywords): Promise<{ documents: number }> {
-    return this.#deleteLogs('validation', 'deleteValidationLog', filter)
-  }
-  deleteTestingLog(filter?: Keywords): Promise<{ documents: number }> {
-    return this.#deleteLogs('testing', 'deleteTestingLog', filter)
-  }
-
-  async #saveLog(kind: string, op: string, tags: Keywords | undefined): Promise<LogRecord> {
-    const read = readArguments({ op, name: '', options: ['signal'] }, [tags])
-    return this.logs.save(kind, read.tags, transferOf(read.options))
-  }
-
-  async #findLogs(kind: string, op: string, filter: Keywords | undefined): Promise<LogRecord[]> {
-    const read = readArguments({ op, name: '', options: ['signal', 'sort'] }, [filter])
-    return this.logs.find(filterOf('kind', kind, read.tags), sortOf(read.options)).toArray()
-  }
-
-  async #deleteLogs(kind: string, op: string, filter: Keywords | undefined): Promise<{ documents: number }> {
-    const read = readArguments({ op, name: '', options: ['signal'] }, [filter])
-    return this.logs.delete(filterOf('kind', kind, read.tags), transferOf(read.options))
-  }
-
-  /**
-   * `createTask('mnist', 'task_script.ts', { hyperParameters, savedResultKeys, description: '800-800' })`, or all in one object with `taskName` and
-   * `script`. Everything that is no option is a tag. @returns the record.
-   */
-  async createTask(
-    ...args:
-      | [name: string, script: string, keywords?: Keywords]
-      | [keywords: Keywords & { taskName: string; script: string }]
-  ): Promise<TaskRecord> {
-    const positional = typeof args[0] === 'string' || args[0] === undefined || args[0] === null
-    const keywords = (positional ? args[2] : args[0]) as Keywords | undefined
-    const given = positional ? { taskName: args[0], script: args[1], ...keywords } : { ...keywords }
-    const { taskName, script, signal, ...rest } = given as Record<string, unknown>
-    const spec: Record<string, unknown> = {}
-    const tags: Record<string, unknown> = {}
-    for (const [key, value] of Object.entries(rest)) {
-      const isOption = (SPEC_KEYS as readonly string[]).includes(key) || (REFUSED as readonly string[]).includes(key)
-      ;(isOption ? spec : tags)[key] = value
-    }
-    return this.tasks.create(
-      taskName as string,
-      script as string,
-      spec,
-      tags,
-      signal === undefined ? {} : { signal: signal as AbortSignal },
-    )
-  }
-
-  /** Runs the first due task: `runTopTask('mnist', { sort: [['time', -1]] })`. False when none is due; else its outcome, also of a failed attempt. */
-  async runTopTask(...args: FindArguments): Promise<TaskOutcome | false> {
-    const { name, tags, options } = readArguments(
-      { op: 'runTopTask', name: 'taskName', options: ['sort', 'signal', 'scripts', 'onOutput'] },
-      args,
-    )
-    return this.tasks.runTop(filterOf('task_name', name, tags), options)
-  }
-  runTask(...args: FindArguments): Promise<TaskOutcome | false> {
-    return this.runTopTask(...args)
-  }
-
-  /** True while any matching task is blocked, pending or running. (The original's docstring said the opposite; its tutorial used it so.) */
-  async checkUnfinishedTask(...args: FindArguments): Promise<boolean> {
-    const { name, tags, options } = readArguments(
-      { op: 'checkUnfinishedTask', name: 'taskName', options: ['signal'] },
-      args,
-    )
-    return (await this.tasks.unfinished(filterOf('task_name', name, tags), transferOf(options))) > 0
-  }
-
-  /** Deletes matching tasks, running ones after they were cancelled; without arguments all of the project. */
-  async deleteTasks(...args: FindArguments): Promise<{ documents: number }> {
-    const { name, tags, options } = readArguments({ op: 'deleteTasks', name: 'taskName', options: ['signal'] }, args)
-    return this.tasks.delete(filterOf('task_name', name, tags), transferOf(options))
-  }
-
-  /** The tutorial's older names of the same methods. */
-  findDataset(...args: FindArguments): Promise<unknown> {
-    return this.findTopDataset(...args)
-  }
-  findAllDatasets(...args: FindArguments): Promise<unknown[] | false> {
-    return this.findDatasets(...args)
-  }
-  findModel(...args: FindArguments): Promise<unknown> {
-    return this.findTopModel(...args)
-  }
 }
-
-/** `(name?, keywords?)` or `(keywords?)`; a null name means any. */
-export type FindArguments = [name: string | null, keywords?: Keywords] | [keywords?: Keywords]
-
-const FIND = ['sort', 'signal', 'onProgress']

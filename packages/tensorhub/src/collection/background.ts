@@ -1,12 +1,12 @@
 import type { ContentStore } from '@tensorhub/content'
-import { type HubError, type IndexStore, isHubError, type StoreClock } from '@tensorhub/core'
+import { type IndexStore, isHubError, type StoreClock } from '@tensorhub/core'
 import { CONTENT_COLLECTIONS } from '../documents/collections.ts'
 
 const DAY = 24 * 60 * 60 * 1000
 
 /**
  * The embedded hub's own collection of unused chunks: at most one pass a day over all processes, begun after a delete (tasks.md §8.3).
- * A failed pass loses nothing: chunks stay until the next one. Its error is kept for `hub.gc()`'s reader in `lastError`.
+ * A failed pass loses nothing: chunks stay until the next one. Nobody waits for it, so its failure is told as a process warning.
  */
 export class BackgroundCollection {
   readonly #index: IndexStore
@@ -14,7 +14,6 @@ export class BackgroundCollection {
   readonly #clock: StoreClock
   readonly #stop = new AbortController()
   #running: Promise<void> | undefined
-  lastError: HubError | undefined
 
   constructor(index: IndexStore, content: ContentStore, clock: StoreClock) {
     this.#index = index
@@ -28,8 +27,11 @@ export class BackgroundCollection {
     this.#running = this.#pass()
       .catch((error: unknown) => {
         if (isHubError(error, 'ABORTED') || isHubError(error, 'CLOSED')) return
-        if (isHubError(error)) this.lastError = error
-        else throw error
+        const why = error instanceof Error ? error.message : String(error)
+        process.emitWarning(`Unused chunks were not freed in the background; call hub.gc() to see why. ${why}`, {
+          type: 'TensorHubWarning',
+          code: 'TENSORHUB_COLLECTION',
+        })
       })
       .finally(() => {
         this.#running = undefined

@@ -1,17 +1,26 @@
 import { join, resolve } from 'node:path'
-import { type Call, redactUrl, StoreClock } from '@tensorhub/core'
+import { type Call, HubError, redactUrl, StoreClock } from '@tensorhub/core'
 import { makeFacadeIndexes } from '../documents/indexes.ts'
+import { type Stamps, stampsOf } from '../documents/stamps.ts'
 import type { HubParts } from '../hub.ts'
 import type { ConnectionSpec } from './connection-spec.ts'
 import { isOwnFolder, layoutOf, openEmbeddedFolder } from './embedded-folder.ts'
-import { ensureFormatRecord } from './format-record.ts'
-import { embeddedStores, laterStores, namedStores, openBoth, type Stores } from './open-stores.ts'
+import { readFormatRecord, writeFormatRecord } from './format-record.ts'
+import { embeddedStores, laterStores, namedStores, type Stores } from './open-stores.ts'
 import type { ConnectOptions } from './options.ts'
 import { checkProjectName, defaultProjectName } from './project-name.ts'
 import { resolveSettings } from './settings.ts'
 
-/** Resolves, opens and checks what the caller named. */
-export async function connect(url: string | undefined, given: ConnectOptions): Promise<HubParts> {
+/** Resolves, opens and checks what the caller named: `(url?, options?)` or `(options?)`. */
+export async function connect(first: unknown, second?: ConnectOptions): Promise<HubParts> {
+  const at = { scheme: 'hub', op: 'connect' }
+  if (first !== undefined && typeof first !== 'string' && (typeof first !== 'object' || first === null))
+    throw new HubError('INVALID', "connect takes a folder or URL, and an object of options: connect('./hub', { … }).", {
+      at,
+    })
+  if (typeof first === 'object' && second !== undefined)
+    throw new HubError('INVALID', 'connect: an object of options comes last.', { at })
+  const [url, given] = typeof first === 'object' ? [undefined, first as ConnectOptions] : [first, second ?? {}]
   const { target, options } = await resolveSettings(url, given, process.env, process.cwd())
   const projectName = checkProjectName(options.projectName ?? (await defaultProjectName(process.cwd())))
   const call: Call = options.signal ? { signal: options.signal } : {}
@@ -27,6 +36,7 @@ export async function connect(url: string | undefined, given: ConnectOptions): P
       workDir,
       embedded: await isOwnFolder(folder.folder),
       connection: { folder: folder.folder, projectName, workDir },
+      stamps: stampsOf(folder.folder),
       collect: options.collect ?? true,
       place: `embedded in ${folder.folder}`,
     }
@@ -40,6 +50,8 @@ export async function connect(url: string | undefined, given: ConnectOptions): P
     workDir,
     embedded: false,
     connection: connectionOf(target.index, target.blobs, projectName, workDir),
+    stamps: stampsOfIndex(target.index, stores),
+    ...(target.server ? { server: target.server } : {}),
     collect: options.collect ?? false,
     place: `index ${describe(target.index)}, blobs ${describe(target.blobs)}`,
   }
@@ -54,6 +66,7 @@ export function connectLater(spec: ConnectionSpec, task: HubParts['task']): HubP
   return {
     ...stores,
     clock: new StoreClock(stores.index),
+    stamps: stampsOf(folder ?? (index as string)),
     projectName,
     workDir,
     scripts: undefined,
@@ -71,9 +84,12 @@ export function connectLater(spec: ConnectionSpec, task: HubParts['task']): HubP
 
 /** Both layers reached, the format known, the facade's indexes there, the store's clock read. */
 async function ready(stores: Stores, call: Call, record: boolean): Promise<Stores & { clock: StoreClock }> {
-  await openBoth(stores, call.signal)
   try {
-    if (record) await ensureFormatRecord(stores.index, call.signal)
+    await stores.index.open(call)
+    // A newer format is refused before the blob store is touched.
+    const known = !record || (await readFormatRecord(stores.index, call))
+    await stores.blobs.open(call)
+    if (!known) await writeFormatRecord(stores.index, call)
     await makeFacadeIndexes(stores.index, call)
     const clock = new StoreClock(stores.index)
     await clock.sync(call)
@@ -82,6 +98,11 @@ async function ready(stores: Stores, call: Call, record: boolean): Promise<Store
     await Promise.allSettled([stores.index.close(), stores.blobs.close()])
     throw error
   }
+}
+
+/** `memory:` is a new store each time; named ones, like other URLs and driver objects, are the same store again. */
+function stampsOfIndex(index: string | object, stores: Stores): Stamps {
+  return stampsOf(index === 'memory:' ? stores.index : index)
 }
 
 /** Only URLs that mean the same in another process can be handed on: not memory, not driver objects. */

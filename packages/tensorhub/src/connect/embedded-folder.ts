@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, readdir, readFile, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { HubError, throwIfAborted } from '@tensorhub/core'
+import { HubError, isHubError, throwIfAborted } from '@tensorhub/core'
 import { checkFormat, FORMAT } from './format-record.ts'
 
 /** The layout of an embedded hub (design §7). */
@@ -27,7 +26,7 @@ const OURS = /^(hub\.json(\..+\.tmp)?|index\.db(-wal|-shm|-journal)?|blobs|work)
  * @throws UNSUPPORTED for a newer format, before anything is touched; INVALID for a folder that holds something else; DENIED when unreadable.
  */
 export async function openEmbeddedFolder(path: string, signal?: AbortSignal): Promise<EmbeddedFolder> {
-  const wanted = resolve(path.startsWith('file:') ? fileURLToPath(path) : path)
+  const wanted = resolve(path)
   const at = { scheme: 'hub', op: 'connect', target: wanted }
   throwIfAborted(signal, at)
   try {
@@ -133,6 +132,7 @@ function parseRecord(text: string, file: string): unknown {
 }
 
 function folderError(error: unknown, at: { scheme: string; op: string; target: string }): unknown {
+  if (isHubError(error)) return error
   const code = (error as NodeJS.ErrnoException).code
   switch (code) {
     case 'EACCES':
@@ -149,7 +149,13 @@ function folderError(error: unknown, at: { scheme: string; op: string; target: s
     case 'ENOSPC':
     case 'EDQUOT':
       return new HubError('STORAGE_FULL', `No space left for the hub folder ${at.target}.`, { at, cause: error })
+    case 'ENAMETOOLONG':
+    case 'ELOOP':
+    case 'ERR_INVALID_ARG_VALUE':
+      return new HubError('INVALID', `The hub folder cannot have this path (${code}).`, { at, cause: error })
     default:
-      return error
+      return code === undefined
+        ? error
+        : new HubError('UNKNOWN', `The hub folder ${at.target} cannot be opened (${code}).`, { at, cause: error })
   }
 }

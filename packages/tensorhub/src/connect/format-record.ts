@@ -1,4 +1,4 @@
-import { type ErrorPlace, HubError, type IndexStore, isHubError } from '@tensorhub/core'
+import { type Call, type ErrorPlace, HubError, type IndexStore, isHubError } from '@tensorhub/core'
 
 /** The layout this version reads and writes. */
 export const FORMAT = 1
@@ -18,20 +18,22 @@ export function checkFormat(record: unknown, at: ErrorPlace): void {
   }
 }
 
-/** The same record for hubs without a folder: document `format` of the index's collection `_hub`. Made if absent. */
-export async function ensureFormatRecord(index: IndexStore, signal?: AbortSignal): Promise<void> {
-  const call = signal ? { signal } : {}
-  const at = { scheme: 'hub', op: 'connect', target: '_hub/format' }
-  const where = { op: 'eq', path: ['_id'], value: 'format' } as const
-  let record = await index.top('_hub', where, call)
-  if (record === undefined) {
-    try {
-      await index.insert('_hub', [{ _id: 'format', format: FORMAT }], call)
-      return
-    } catch (error) {
-      if (!isHubError(error, 'EXISTS')) throw error
-      record = await index.top('_hub', where, call)
-    }
+const RECORD = { op: 'eq', path: ['_id'], value: 'format' } as const
+
+/** Whether the format record of a hub without a folder (document `format` of the index's collection `_hub`) is there. @throws as {@link checkFormat}. */
+export async function readFormatRecord(index: IndexStore, call: Call): Promise<boolean> {
+  const record = await index.top('_hub', RECORD, call)
+  if (record === undefined) return false
+  checkFormat(record, { scheme: index.scheme, op: 'connect', target: '_hub/format' })
+  return true
+}
+
+/** Makes the record; another process may have been faster. */
+export async function writeFormatRecord(index: IndexStore, call: Call): Promise<void> {
+  try {
+    await index.insert('_hub', [{ _id: 'format', format: FORMAT }], call)
+  } catch (error) {
+    if (!isHubError(error, 'EXISTS')) throw error
+    await readFormatRecord(index, call)
   }
-  checkFormat(record, at)
 }

@@ -31,13 +31,3 @@ export function laterStores(index: string, blobs: string): Stores {
     blobs: new BlobStore(laterBlobs(scheme(blobs), () => openBlobsUrl(blobs, { load: importOptional }))),
   }
 }
-
-/** Opens both layers; when one fails, the other is closed again. */
-export async function openBoth(stores: Stores, signal?: AbortSignal): Promise<void> {
-  const call = signal ? { signal } : {}
-  const results = await Promise.allSettled([stores.index.open(call), stores.blobs.open(call)])
-  const failed = results.find((r) => r.status === 'rejected')
-  if (failed === undefined) return
-  await Promise.allSettled([stores.index.close(), stores.blobs.close()])
-  throw failed.reason
-}

@@ -1,6 +1,7 @@
-import type { BlobDriver, Call, IndexDriver, ModelCodec } from '@tensorhub/core'
-import { HubError } from '@tensorhub/core'
-import type { ScriptPolicy } from '../tasks/script-policy.ts'
+import { fileURLToPath } from 'node:url'
+import { type BlobDriver, type Call, HubError, type IndexDriver, type ModelCodec, redactUrl } from '@tensorhub/core'
+import { checkFlag, checkOptions } from '../namespaces/arguments.ts'
+import { effectivePolicy, type ScriptPolicy } from '../tasks/script-policy.ts'
 
 /** Options of `TensorHub.connect` that hold for every kind of store. */
 export interface CommonOptions extends Call {
@@ -36,26 +37,52 @@ export interface OriginalOptions extends CommonOptions {
 
 export type ConnectOptions = CommonOptions | StoreOptions | OriginalOptions
 
+/** The content of `tensorhub.config.{ts,mjs,json}`: the options of `connect`, or `url` for a whole hub. */
+export type HubConfig = ConnectOptions & { readonly url?: string }
+
 const COMMON = ['projectName', 'scripts', 'codecs', 'workDir', 'collect', 'signal']
 const KNOWN = [...COMMON, 'index', 'blobs', 'ip', 'port', 'dbname', 'username', 'password']
+
+/** The original's connection parameters as they hold; never the password. */
+export interface OriginalServer {
+  readonly ip: string
+  readonly port: number
+  readonly dbname: string
+  /** undefined: no authentication. */
+  readonly username: string | undefined
+}
 
 /** What was asked for, before anything is opened. */
 export type Target =
   | { readonly kind: 'folder'; readonly folder: string }
-  | { readonly kind: 'stores'; readonly index: string | IndexDriver; readonly blobs: string | BlobDriver }
+  | {
+      readonly kind: 'stores'
+      readonly index: string | IndexDriver
+      readonly blobs: string | BlobDriver
+      readonly server?: OriginalServer
+    }
 
 const at = { scheme: 'hub', op: 'connect' }
 
-/** @throws INVALID naming an option that does not exist. */
-export function checkOptionNames(options: object): void {
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.includes(name)) {
-      throw new HubError('INVALID', `connect has no option '${name}'; it knows ${KNOWN.join(', ')}.`, {
-        at,
-        path: name,
-      })
-    }
-  }
+/** @throws INVALID naming an option that does not exist, has the wrong type, or does not go with another. */
+export function checkConnectOptions(options: ConnectOptions, op = 'connect'): void {
+  checkOptions(options, KNOWN, op)
+  const given = options as Partial<Record<(typeof KNOWN)[number], unknown>>
+  const invalid = (path: string, message: string) => new HubError('INVALID', `${op}: ${message}`, { at, path })
+  if (given.scripts !== undefined) effectivePolicy(given.scripts as ScriptPolicy, false)
+  checkFlag(given.collect, 'collect', op)
+  if (given.workDir !== undefined && (typeof given.workDir !== 'string' || given.workDir === ''))
+    throw invalid('workDir', "'workDir' must be a folder's path.")
+  if (given.codecs !== undefined && !(Array.isArray(given.codecs) && given.codecs.every(isCodec)))
+    throw invalid('codecs', "'codecs' must be an array of model codecs, such as [tfjs()].")
+  if (
+    given.index !== undefined &&
+    typeof given.index !== 'string' &&
+    !isDriver(given.index, ['takeOne', 'insert', 'find'])
+  )
+    throw invalid('index', "'index' must be a URL (sqlite:///file.db, mongodb://host/db, memory:) or an index driver.")
+  if (given.blobs !== undefined && typeof given.blobs !== 'string' && !isDriver(given.blobs, ['stat', 'read', 'write']))
+    throw invalid('blobs', "'blobs' must be a URL (file:///folder, s3://bucket, memory:) or a blob driver.")
   const has = (name: string) => (options as Record<string, unknown>)[name] !== undefined
   if (has('ip') && (has('index') || has('blobs'))) {
     throw new HubError('INVALID', `Give either 'ip' (a MongoDB server) or 'index' and 'blobs', not both.`, {
@@ -74,6 +101,20 @@ export function checkOptionNames(options: object): void {
   }
 }
 
+function isCodec(value: unknown): value is ModelCodec {
+  const codec = value as Partial<ModelCodec> | null
+  return (
+    typeof codec === 'object' &&
+    typeof codec?.format === 'string' &&
+    [codec.accepts, codec.save, codec.load].every((part) => typeof part === 'function')
+  )
+}
+
+function isDriver(value: unknown, methods: readonly string[]): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return methods.every((name) => typeof (value as Readonly<Record<string, unknown>>)[name] === 'function')
+}
+
 /**
  * Reads a URL or path that names a whole hub: a path or `file:` = an embedded hub there; `memory:` = both layers in memory;
  * `mongodb:` = index and GridFS.
@@ -88,7 +129,7 @@ export function targetOf(url: string): Target {
     case undefined:
       return { kind: 'folder', folder: url }
     case 'file':
-      return { kind: 'folder', folder: url }
+      return { kind: 'folder', folder: folderOfUrl(url) }
     case 'memory':
       return { kind: 'stores', index: url, blobs: url }
     case 'mongodb':
@@ -117,24 +158,41 @@ export function targetOf(url: string): Target {
   }
 }
 
-/** The URL of the original's `{ ip, port, dbname, username, password }`. */
-export function originalUrl(o: OriginalOptions): string {
-  const { ip, port = 27017, dbname = 'dbname', username, password } = o
-  if (typeof ip !== 'string' || ip === '' || /[\s/@?#]/.test(ip)) {
-    throw new HubError('INVALID', `'ip' must be a host name or IP address.`, { at, path: 'ip' })
+/** The path of `file:///folder`. Other forms (`file:folder`, a host, a query) would name another folder than they seem to. */
+function folderOfUrl(url: string): string {
+  try {
+    if (/^file:\/\/\/[^?#]*$/i.test(url)) return fileURLToPath(url)
+  } catch {
+    // Not a file URL, as said below.
   }
-  if (!Number.isInteger(port) || port < 1 || port > 65535) {
-    throw new HubError('INVALID', `'port' must be an integer from 1 to 65535, not ${String(port)}.`, {
+  throw new HubError(
+    'INVALID',
+    `'${redactUrl(url)}' is no URL of a folder: file:///absolute/folder, or the path itself.`,
+    {
       at,
-      path: 'port',
-    })
-  }
-  if (typeof dbname !== 'string' || !/^[^/\\. "$*<>:|?#]+$/.test(dbname)) {
-    throw new HubError('INVALID', `'dbname' must be a MongoDB database name.`, { at, path: 'dbname' })
-  }
-  const host = ip.includes(':') && !ip.startsWith('[') ? `[${ip}]` : ip
+      path: 'url',
+    },
+  )
+}
+
+/** What the original's `{ ip, port, dbname, username, password }` means: a MongoDB database, GridFS in it. */
+export function originalTarget(o: OriginalOptions): Target & { kind: 'stores'; index: string; server: OriginalServer } {
+  const { ip, port = 27017, dbname = 'dbname', password } = o
+  const invalid = (path: string, message: string) => new HubError('INVALID', message, { at, path })
+  if (typeof ip !== 'string' || ip === '' || /[\s/@?#]/.test(ip))
+    throw invalid('ip', "'ip' must be a host name or IP address.")
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw invalid('port', `'port' must be an integer from 1 to 65535, not ${String(port)}.`)
+  if (typeof dbname !== 'string' || !/^[^/\\. "$*<>:|?#]+$/.test(dbname))
+    throw invalid('dbname', "'dbname' must be a MongoDB database name.")
   // The original's default user name is the string 'None'; it means "no authentication".
-  const user = username === undefined || username === null || username === 'None' ? undefined : username
-  const login = user === undefined ? '' : `${encodeURIComponent(user)}:${encodeURIComponent(password ?? '')}@`
-  return `mongodb://${login}${host}:${port}/${dbname}`
+  const username = o.username === null || o.username === 'None' ? undefined : o.username
+  if (username !== undefined && (typeof username !== 'string' || username === ''))
+    throw invalid('username', "'username' must be a user's name, or null for no authentication.")
+  if (username !== undefined && typeof password !== 'string')
+    throw invalid('password', "'password' is missing: a user name is given, so the server will ask for it.")
+  const host = ip.includes(':') && !ip.startsWith('[') ? `[${ip}]` : ip
+  const login = username === undefined ? '' : `${encodeURIComponent(username)}:${encodeURIComponent(password ?? '')}@`
+  const url = `mongodb://${login}${host}:${port}/${dbname}`
+  return { kind: 'stores', index: url, blobs: url, server: { ip, port, dbname, username } }
 }

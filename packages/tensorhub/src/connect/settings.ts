@@ -1,20 +1,18 @@
 import { access, readFile } from 'node:fs/promises'
 import { dirname, join, parse, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { HubError } from '@tensorhub/core'
+import { HubError, redactUrl } from '@tensorhub/core'
 import {
   type ConnectOptions,
-  checkOptionNames,
-  originalUrl,
+  checkConnectOptions,
+  type HubConfig,
+  originalTarget,
   type StoreOptions,
   type Target,
   targetOf,
 } from './options.ts'
 
 const at = { scheme: 'hub', op: 'connect' }
-
-/** The content of `tensorhub.config.{ts,mjs,json}`: the options of `connect`, and `url` for a whole hub. */
-export type ConfigFile = ConnectOptions & { readonly url?: string }
 
 export interface Settings {
   readonly target: Target
@@ -23,7 +21,8 @@ export interface Settings {
 
 /**
  * Decides what to open. The first that says something wins: the arguments; `TENSORHUB_URL`, or `TENSORHUB_INDEX` with `TENSORHUB_BLOBS`;
- * the nearest `tensorhub.config.{ts,mjs,json}`; `./.tensorhub`. Options that are no target (projectName, scripts …) fall back to the file one by one.
+ * the nearest `tensorhub.config.{ts,mjs,json}`; `./.tensorhub`. Options that name no store (projectName, scripts …) come from the arguments, else from
+ * the file, so that changing the stores by the environment does not change the project.
  */
 export async function resolveSettings(
   url: string | undefined,
@@ -31,41 +30,47 @@ export async function resolveSettings(
   env: NodeJS.ProcessEnv,
   cwd: string,
 ): Promise<Settings> {
-  checkOptionNames(options)
+  checkConnectOptions(options)
   if (url !== undefined && targetOfOptions(options) !== undefined) {
     throw new HubError('INVALID', `Give the hub either as a URL or by 'index' and 'blobs' (or 'ip'), not both.`, {
       at,
       path: 'index',
     })
   }
-  const named = url === undefined ? targetOfOptions(options) : targetOf(url)
-  if (named !== undefined) return { target: named, options }
-  const fromEnv = targetOfEnvironment(env)
-  if (fromEnv !== undefined) return { target: fromEnv, options }
+  const named = (url === undefined ? targetOfOptions(options) : targetOf(url)) ?? targetOfEnvironment(env)
   const config = await readConfig(cwd)
-  if (config === undefined) return { target: { kind: 'folder', folder: join(cwd, '.tensorhub') }, options }
+  if (config === undefined) return { target: named ?? { kind: 'folder', folder: join(cwd, '.tensorhub') }, options }
   const { url: configured, ...rest } = config.value
-  checkOptionNames(rest)
-  const target = configured === undefined ? targetOfOptions(rest) : targetOf(configured)
-  const merged: ConnectOptions = { ...rest, ...options }
+  if (configured !== undefined && typeof configured !== 'string')
+    throw new HubError('INVALID', `${config.file}: 'url' must be a string.`, {
+      at: { ...at, target: config.file },
+      path: 'url',
+    })
+  checkConnectOptions(rest, config.file)
+  const fromFile = configured === undefined ? targetOfOptions(rest) : targetOf(configured)
+  if (configured !== undefined && targetOfOptions(rest) !== undefined)
+    throw new HubError('INVALID', `${config.file} names the hub by 'url' and by 'index' or 'ip'; keep one form.`, {
+      at: { ...at, target: config.file },
+      path: 'url',
+    })
+  const folder = dirname(config.file)
   return {
-    target: relativeTo(dirname(config.file), target ?? { kind: 'folder', folder: '.tensorhub' }),
-    options: merged,
+    target: named ?? relativeTo(folder, fromFile ?? { kind: 'folder', folder: '.tensorhub' }),
+    options: {
+      ...rest,
+      ...(rest.workDir === undefined ? {} : { workDir: resolve(folder, rest.workDir) }),
+      ...options,
+    },
   }
 }
 
 /** A folder in a config file is meant from where the file stands. */
 function relativeTo(folder: string, target: Target): Target {
-  return target.kind === 'folder' && !target.folder.startsWith('file:')
-    ? { kind: 'folder', folder: resolve(folder, target.folder) }
-    : target
+  return target.kind === 'folder' ? { kind: 'folder', folder: resolve(folder, target.folder) } : target
 }
 
 function targetOfOptions(o: ConnectOptions): Target | undefined {
-  if ('ip' in o && o.ip !== undefined) {
-    const url = originalUrl(o)
-    return { kind: 'stores', index: url, blobs: url }
-  }
+  if ('ip' in o && o.ip !== undefined) return originalTarget(o)
   const { index, blobs } = o as Partial<StoreOptions>
   if (index !== undefined || blobs !== undefined) {
     if (index === undefined)
@@ -92,7 +97,7 @@ function targetOfEnvironment(env: NodeJS.ProcessEnv): Target | undefined {
   return { kind: 'stores', index, blobs }
 }
 
-async function readConfig(from: string): Promise<{ file: string; value: ConfigFile } | undefined> {
+async function readConfig(from: string): Promise<{ file: string; value: HubConfig } | undefined> {
   for (let dir = resolve(from); ; dir = dirname(dir)) {
     for (const name of ['tensorhub.config.ts', 'tensorhub.config.mjs', 'tensorhub.config.json']) {
       const file = join(dir, name)
@@ -114,16 +119,24 @@ async function exists(file: string): Promise<boolean> {
   }
 }
 
-async function loadConfig(file: string): Promise<ConfigFile> {
+async function loadConfig(file: string): Promise<HubConfig> {
   let value: unknown
   try {
     value = file.endsWith('.json')
       ? JSON.parse(await readFile(file, 'utf8'))
       : ((await import(pathToFileURL(file).href)) as { default?: unknown }).default
   } catch (cause) {
-    throw new HubError('INVALID', `${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    // A syntax error quotes the source around it, which may hold a password.
+    const syntax =
+      cause instanceof SyntaxError || (cause as NodeJS.ErrnoException).code === 'ERR_INVALID_TYPESCRIPT_SYNTAX'
+    const why = syntax
+      ? `it is no valid ${file.endsWith('.json') ? 'JSON' : 'module'}`
+      : cause instanceof Error
+        ? redacted(cause.message)
+        : 'its module failed'
+    throw new HubError('INVALID', `${file} cannot be used: ${why}.`, {
       at: { ...at, target: file },
-      cause,
+      ...(syntax ? {} : { cause }),
     })
   }
   if (typeof value !== 'object' || value === null) {
@@ -133,5 +146,10 @@ async function loadConfig(file: string): Promise<ConfigFile> {
       { at: { ...at, target: file } },
     )
   }
-  return value as ConfigFile
+  return value as HubConfig
+}
+
+/** A message with the secrets of URLs in it left out. */
+function redacted(message: string): string {
+  return message.replace(/[a-z][a-z0-9+.-]*:\/\/[^\s'"`<>]+/gi, (url) => redactUrl(url))
 }

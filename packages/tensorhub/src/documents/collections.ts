@@ -84,6 +84,12 @@ export function checkTags(
   tags: Readonly<Record<string, unknown>>,
   op: string,
 ): Record<string, Value> {
+  if (typeof tags !== 'object' || tags === null || Array.isArray(tags) || tags instanceof Date) {
+    throw new HubError('INVALID', `${op}: tags must be a plain object, such as { accuracy: 0.8 }.`, {
+      at: { scheme: 'hub', op, target: coll },
+      path: 'tags',
+    })
+  }
   const out: Record<string, Value> = {}
   for (const [name, value] of Object.entries(tags)) {
     checkTagName(coll, name, op)
@@ -111,7 +117,7 @@ export function checkTagName(coll: Collection, path: string, op: string): void {
   if (isReserved(coll, name)) {
     throw new HubError(
       'INVALID',
-      `'${name}' is a reserved field of ${coll} and cannot be set as a tag; choose another name.`,
+      `'${name}' is a reserved field of ${coll} and cannot be set as a tag; ${wayOut(name)}.`,
       { at, path, reason: 'RESERVED_TAG' },
     )
   }
@@ -123,4 +129,11 @@ export function checkTagName(coll: Collection, path: string, op: string): void {
       reason: 'RESERVED_TAG',
     })
   }
+}
+
+/** What to do instead of setting a field of the hub. */
+function wayOut(name: string): string {
+  const option = Object.entries(TWINS).find(([, field]) => field === name)?.[0]
+  if (option !== undefined && name.endsWith('_name')) return `give it as '${option}' or by the name's own argument`
+  return name === 'time' ? 'the hub sets it; for a date of your own choose another name' : 'choose another name'
 }

@@ -1,5 +1,5 @@
 import type { Manifest, Progress } from '@tensorhub/content'
-import { type Call, type Doc, HubError, type Value } from '@tensorhub/core'
+import { type Call, type Doc, HubError, type Predicate, type Value } from '@tensorhub/core'
 import type { HubContext } from '../context.ts'
 import { CONTENT_COLLECTIONS, type Collection, checkTags } from '../documents/collections.ts'
 import type { ContentRecord } from '../documents/record.ts'
@@ -22,8 +22,8 @@ export interface DeleteReceipt {
 
 const DELETE_BATCH = 500
 
-/** A namespace whose documents carry content. */
-export abstract class ContentNamespace<R extends ContentRecord, T> extends Namespace<R> {
+/** A namespace whose documents carry content; `D` is a value's type where the caller names none. */
+export abstract class ContentNamespace<R extends ContentRecord, D = unknown> extends Namespace<R> {
   readonly #deleted: () => void
 
   constructor(context: HubContext, collection: Collection, deleted: () => void) {
@@ -32,18 +32,25 @@ export abstract class ContentNamespace<R extends ContentRecord, T> extends Names
   }
 
   /** Turns stored content into what the user gets. */
-  protected abstract revive(record: R, content: unknown): Promise<T>
+  protected abstract revive(record: R, content: unknown): Promise<unknown>
 
   /** The first matching record with a handle on its content; undefined when none matches. A string that is an id names that record. */
-  async open(filterOrId?: FilterInput, options?: SortOptions): Promise<Handle<R, T> | undefined> {
+  async open<V = D>(filterOrId?: FilterInput, options?: SortOptions): Promise<Handle<R, V> | undefined> {
     const filter = typeof filterOrId === 'string' && isId(filterOrId) ? { _id: filterOrId } : filterOrId
     const record = await this.top(filter, options)
-    return record && this.handle(record)
+    return record && this.handle<V>(record)
   }
 
-  /** The handle of a record that is at hand already. */
-  handle(record: R): Handle<R, T> {
-    const op = this.op('load')
+  /** The handle of a record that is at hand already. `V` is the caller's claim of the value's type; nothing checks it. */
+  handle<V = D>(record: R): Handle<R, V> {
+    const op = this.op('handle')
+    if (record.project_name !== this.context.projectName) {
+      throw this.invalid(
+        op,
+        `The record ${record._id} belongs to the project '${record.project_name}', and this hub is confined to '${this.context.projectName}'.`,
+        'project_name',
+      )
+    }
     if (record.content === undefined) {
       throw new HubError(
         'INVALID',
@@ -51,40 +58,45 @@ export abstract class ContentNamespace<R extends ContentRecord, T> extends Names
         { at: this.place(op), path: 'content' },
       )
     }
-    return new Handle(this.context, record, (content) => this.revive(record, content))
+    return new Handle<R, V>(
+      this.context,
+      this.collection,
+      record,
+      async (content) => (await this.revive(record, content)) as V,
+    )
   }
 
   /**
-   * Deletes the matching records; `{}` means all of this kind in the project. Their bytes are shared with other records, so they become
-   * free only when no record names them: the receipt counts those, and `hub.gc()` frees them.
+   * Deletes the matching records at once. Bytes are shared with other records, so they become free only when no record names them: the receipt
+   * counts those, and `hub.gc()` frees them (an embedded hub by itself).
+   *
+   * @throws INVALID for an empty filter: `{ _id: { $exists: true } }` says "all of the project".
    */
   async delete(filter: FilterInput, options?: Call): Promise<DeleteReceipt> {
     const op = this.op('delete')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
     const call = callOf(options)
-    const where = this.confine(this.parse(filter, op).where)
-    const receipt = { documents: 0, blobs: 0, bytes: 0 }
+    const where = this.confine(this.parseMutation(filter, op))
+    const { index, content } = this.context
+    const named = new Map<string, number>()
+    let documents = 0
     for (;;) {
-      const batch: Doc[] = []
-      for await (const doc of this.context.index.find(this.collection, where, {
+      const ids: string[] = []
+      for await (const doc of index.find(this.collection, where, {
         ...call,
         limit: DELETE_BATCH,
         fields: [['content']],
-      }))
-        batch.push(doc)
-      if (batch.length === 0) break
-      const freed = await this.context.content.receipt(batch, { ...call, collections: CONTENT_COLLECTIONS })
-      receipt.documents += await this.context.index.delete(
-        this.collection,
-        { op: 'and', of: [where, { op: 'in', path: ['_id'], values: batch.map((doc) => doc._id) }] },
-        call,
-      )
-      receipt.blobs += freed.blobs
-      receipt.bytes += freed.bytes
+      })) {
+        ids.push(doc._id)
+        for (const blob of await content.blobsOf(doc, call)) named.set(blob.key, blob.stored)
+      }
+      if (ids.length === 0) break
+      const these: Predicate = { op: 'and', of: [where, { op: 'in', path: ['_id'], values: ids }] }
+      documents += await index.delete(this.collection, these, call)
     }
-    if (receipt.documents > 0) this.#deleted()
-    return receipt
+    if (documents > 0) this.#deleted()
+    return { documents, ...(await content.unnamed(named, { ...call, collections: CONTENT_COLLECTIONS })) }
   }
 
   protected async store(
@@ -97,8 +109,7 @@ export abstract class ContentNamespace<R extends ContentRecord, T> extends Names
   ): Promise<R> {
     this.context.assertOpen(op)
     checkOptions(options, ['signal', 'onProgress'], op)
-    if (value === undefined)
-      throw new HubError('INVALID', `${op} was given undefined instead of a value.`, { at: this.place(op) })
+    if (value === undefined) throw this.invalid(op, `${op} was given undefined instead of a value.`, 'value')
     const checked = checkTags(this.collection, tags, op)
     await this.context.ready(callOf(options))
     const document = (content: Manifest): Doc => ({

@@ -2,7 +2,7 @@ import type { DatasetRecord } from '../documents/record.ts'
 import { ContentNamespace, type TransferOptions } from './content-namespace.ts'
 
 /** `hub.datasets`: any value (arrays, tensors, objects, bytes, streams) under a name. */
-export class Datasets extends ContentNamespace<DatasetRecord, unknown> {
+export class Datasets extends ContentNamespace<DatasetRecord> {
   /**
    * Saves a value. Acknowledged only when every byte and the record are durable and verified.
    *

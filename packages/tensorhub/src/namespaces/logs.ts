@@ -11,20 +11,20 @@ export class Logs extends Namespace<LogRecord> {
     const op = this.op('save')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
+    const name = this.checkName(kind, 'a kind', op)
     const checked: Record<string, Value> = checkTags('logs', tags, op)
     await this.context.ready(callOf(options))
-    const document = { ...this.base(), kind: this.checkName(kind, 'a kind', op), ...checked }
+    const document = { ...this.base(), kind: name, ...checked }
     await this.context.index.insert('logs', [document], callOf(options))
     return { ...document, _rev: 0 }
   }
 
-  /** Deletes the matching events; `{}` means all of the project. */
+  /** Deletes the matching events. @throws INVALID for an empty filter: `{ _id: { $exists: true } }` says "all of the project". */
   async delete(filter: FilterInput, options?: Call): Promise<{ documents: number }> {
     const op = this.op('delete')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
-    return {
-      documents: await this.context.index.delete('logs', this.confine(this.parse(filter, op).where), callOf(options)),
-    }
+    const where = this.confine(this.parseMutation(filter, op))
+    return { documents: await this.context.index.delete('logs', where, callOf(options)) }
   }
 }

@@ -7,6 +7,7 @@ import {
   type Order,
   type OrderKey,
   type Predicate,
+  parsePath,
   parseSort,
   type SortInput,
   type Value,
@@ -15,7 +16,15 @@ import type { HubContext } from '../context.ts'
 import { type Collection, checkTagName, checkTags } from '../documents/collections.ts'
 import type { HubRecord } from '../documents/record.ts'
 import { findTop } from '../documents/top-query.ts'
-import { callOf, checkOptions, type FilterInput, type FindOptions, type ParsedFilter, parseInput } from './arguments.ts'
+import {
+  callOf,
+  checkOptions,
+  type FilterInput,
+  type FindOptions,
+  type ParsedFilter,
+  parseInput,
+  type Reading,
+} from './arguments.ts'
 import { RecordCursor } from './record-cursor.ts'
 
 export interface SortOptions extends Call {
@@ -41,51 +50,61 @@ const NEWEST_FIRST: Order = [
 /** What datasets, models, logs and tasks share. Every operation is confined to the hub's project. */
 export class Namespace<R extends HubRecord> {
   readonly collection: Collection
-  protected readonly context: HubContext
+  // Private to the engine, not only to the compiler: a logged namespace must not show the URLs in it.
+  readonly #context: HubContext
 
   constructor(context: HubContext, collection: Collection) {
-    this.context = context
+    this.#context = context
     this.collection = collection
   }
 
-  /** The matching records, oldest first unless sorted; streamed, content never loaded. */
+  protected get context(): HubContext {
+    return this.#context
+  }
+
+  /** The matching records, oldest first unless sorted; streamed, content never loaded. @throws INVALID for a filter or option that is wrong. */
   find(filter?: FilterInput, options?: FindOptions): RecordCursor<R> {
     const op = this.op('find')
     checkOptions(options, ['sort', 'limit', 'after', 'fields', 'signal'], op)
-    const parsed = this.parse(filter, op)
+    const parsed = this.parse(filter, op, ['sort', 'limit', 'after'])
     const limit = options?.limit ?? parsed.limit
-    if (limit !== undefined && (!Number.isInteger(limit) || limit < 0)) {
-      throw new HubError('INVALID', `limit must be a whole number from 0, not ${String(limit)}.`, {
-        at: this.place(op),
-        path: 'limit',
-      })
-    }
+    if (limit !== undefined && (!Number.isInteger(limit) || limit < 0))
+      throw this.invalid(op, `limit must be a whole number from 0, not ${String(limit)}.`, 'limit')
     const after = options?.after ?? parsed.after
+    if (after !== undefined && typeof after !== 'string')
+      throw this.invalid(op, "after must be a cursor: the text that a find's 'cursor' gave.", 'after')
+    const fields: unknown = options?.fields
+    if (fields !== undefined && !(Array.isArray(fields) && fields.every((field) => typeof field === 'string')))
+      throw this.invalid(op, 'fields must be an array of field names.', 'fields')
     return new RecordCursor<R>(
       this.context.index,
-      this.collection,
-      this.confine(parsed.where),
-      this.order(options?.sort, parsed, OLDEST_FIRST),
+      this.context.streams,
       {
+        op,
+        collection: this.collection,
+        where: this.confine(parsed.where),
+        order: this.order(options?.sort, parsed, OLDEST_FIRST),
         ...callOf(options),
         ...(limit === undefined ? {} : { limit }),
         ...(after === undefined ? {} : { after }),
-        ...(options?.fields === undefined ? {} : { fields: options.fields.map((field) => field.split('.')) }),
+        ...(options?.fields === undefined ? {} : { fields: options.fields.map((field) => parsePath(field, 'fields')) }),
       },
       () => this.context.assertOpen(op),
     )
   }
 
-  /** The first matching record, the newest unless sorted; undefined when none matches. */
+  /**
+   * The first matching record, the newest unless sorted; undefined when none matches. Records without the first sort key, or with null or NaN
+   * there, come last in either direction.
+   */
   async top(filter?: FilterInput, options?: SortOptions): Promise<R | undefined> {
     const op = this.op('top')
     this.context.assertOpen(op)
     checkOptions(options, ['sort', 'signal'], op)
-    const parsed = this.parse(filter, op)
+    const parsed = this.parse(filter, op, ['sort'])
     const order = this.order(options?.sort, parsed, NEWEST_FIRST)
-    return (await findTop(this.context.index, this.collection, this.confine(parsed.where), order, callOf(options))) as
-      | Doc
-      | undefined as R | undefined
+    const found = await findTop(this.context.index, this.collection, this.confine(parsed.where), order, callOf(options))
+    return found as Doc | undefined as R | undefined
   }
 
   /** How many records match. */
@@ -97,32 +116,49 @@ export class Namespace<R extends HubRecord> {
   }
 
   /**
-   * Corrects tags of every matching record. `{}` means all of this kind in the project.
+   * Corrects tags of every matching record, each atomically. Keys are dotted paths through objects; missing parents are made.
    *
-   * @throws INVALID for a reserved field.
+   * @throws INVALID for a reserved field, a change that does not fit, or an empty filter (`{ _id: { $exists: true } }` says "all of the project").
    */
   async update(filter: FilterInput, change: TagChange, options?: Call): Promise<{ documents: number }> {
     const op = this.op('update')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
-    checkOptions(change, ['set', 'unset'], `the change of ${op}`)
-    for (const path of [...Object.keys(change.set ?? {}), ...(change.unset ?? [])])
-      checkTagName(this.collection, path, op)
-    if (change.set && Object.hasOwn(change.set, 'tags')) checkTags(this.collection, { tags: change.set['tags'] }, op)
-    const plain: Change = {
-      ...(change.set ? { set: change.set } : {}),
-      ...(change.unset ? { unset: change.unset } : {}),
-    }
-    const where = this.confine(this.parse(filter, op).where)
+    const plain = this.#tagChange(change, op)
+    const where = this.confine(this.parseMutation(filter, op))
     return { documents: await this.context.index.update(this.collection, where, plain, callOf(options)) }
   }
 
-  /** Events of matching records from now on, until the signal aborts or the loop is left. */
+  #tagChange(change: TagChange, op: string): Change {
+    if (typeof change !== 'object' || change === null || Array.isArray(change))
+      throw this.invalid(op, `${op} needs a change: { set: { accuracy: 0.9 }, unset: ['note'] }.`, 'change')
+    for (const part of Object.keys(change))
+      if (part !== 'set' && part !== 'unset')
+        throw this.invalid(op, `The change of ${op} has no part '${part}'; it knows set and unset.`, part)
+    const { set, unset } = change
+    if (unset !== undefined && !Array.isArray(unset))
+      throw this.invalid(op, 'unset must be an array of field names.', 'unset')
+    for (const path of [...Object.keys(set ?? {}), ...(unset ?? [])]) {
+      checkTagName(this.collection, String(path), op)
+      if (String(path).startsWith('tags.'))
+        throw this.invalid(op, `'tags' is one list of strings; set it whole.`, String(path))
+    }
+    if (set !== undefined && Object.hasOwn(set, 'tags')) checkTags(this.collection, { tags: set['tags'] }, op)
+    return { ...(set ? { set } : {}), ...(unset ? { unset } : {}) }
+  }
+
+  /**
+   * Events of matching records from now on. Changes that follow each other quickly may be one event. The loop ends by `break`, with ABORTED when
+   * the signal aborts, with CLOSED when the hub closes.
+   */
   watch(filter?: FilterInput, options?: Call): AsyncIterable<IndexEvent> {
     const op = this.op('watch')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
-    return this.context.index.watch(this.collection, this.confine(this.parse(filter, op).where), callOf(options))
+    const where = this.confine(this.parse(filter, op).where)
+    return this.context.streams.track(op, options?.signal, (signal) =>
+      this.context.index.watch(this.collection, where, { signal }),
+    )
   }
 
   /**
@@ -132,10 +168,10 @@ export class Namespace<R extends HubRecord> {
   async index(...fields: readonly string[]): Promise<void> {
     const op = this.op('index')
     this.context.assertOpen(op)
-    if (fields.length === 0) throw new HubError('INVALID', `${op} needs at least one field.`, { at: this.place(op) })
+    if (fields.length === 0) throw this.invalid(op, `${op} needs at least one field.`, 'fields')
     await this.context.index.ensureIndex(this.collection, [
       { path: ['project_name'], dir: 1 },
-      ...fields.map((field) => ({ path: field.split('.'), dir: 1 as const })),
+      ...fields.map((field) => ({ path: parsePath(field, 'index'), dir: 1 as const })),
     ])
   }
 
@@ -145,8 +181,22 @@ export class Namespace<R extends HubRecord> {
     return where.op === 'everything' ? own : { op: 'and', of: [own, where] }
   }
 
-  protected parse(filter: FilterInput | undefined, op: string): ParsedFilter {
-    return parseInput(this.collection, filter, op)
+  protected parse(filter: FilterInput | undefined, op: string, directives: Reading['directives'] = []): ParsedFilter {
+    const { clock, projectName } = this.context
+    const now = clock.age === Number.POSITIVE_INFINITY ? undefined : clock.now()
+    return parseInput(filter, { collection: this.collection, projectName, op, now, directives })
+  }
+
+  /** A filter of a change or delete: one that says nothing is more likely a mistake than a wish, so it is refused (design §3). */
+  protected parseMutation(filter: FilterInput | undefined, op: string): Predicate {
+    const { where } = this.parse(filter, op)
+    if (where.op === 'everything')
+      throw new HubError(
+        'INVALID',
+        `${op} was given no filter; for all ${this.collection} of the project say so: { _id: { $exists: true } }.`,
+        { at: this.place(op), path: 'filter', reason: 'EMPTY_FILTER' },
+      )
+    return where
   }
 
   protected order(given: SortInput | undefined, parsed: ParsedFilter, fallback: Order): Order {
@@ -182,8 +232,12 @@ export class Namespace<R extends HubRecord> {
   /** @throws INVALID when the name is no non-empty string. */
   protected checkName(name: unknown, what: string, op: string): string {
     if (typeof name !== 'string' || name === '') {
-      throw new HubError('INVALID', `${op} needs ${what}: a non-empty string.`, { at: this.place(op), path: what })
+      throw this.invalid(op, `${op} needs ${what}: a non-empty string.`, 'name')
     }
     return name
+  }
+
+  protected invalid(op: string, message: string, path: string): HubError {
+    return new HubError('INVALID', message, { at: this.place(op), path })
   }
 }

@@ -8,30 +8,32 @@ import {
   project,
 } from '@tensorhub/core'
 import type { HubRecord } from '../documents/record.ts'
+import type { OpenStreams } from './open-streams.ts'
+
+/** What a cursor reads, all of it checked. */
+export interface CursorQuery {
+  readonly op: string
+  readonly collection: string
+  readonly where: Predicate
+  readonly order: Order
+  readonly limit?: number
+  readonly after?: string
+  readonly fields?: readonly Path[]
+  readonly signal?: AbortSignal
+}
 
 /** The records of one `find`, read as they are needed. Each iteration asks the index anew. Content is never loaded. */
 export class RecordCursor<R extends HubRecord> implements AsyncIterable<R> {
   readonly #index: IndexStore
-  readonly #coll: string
-  readonly #where: Predicate
-  readonly #order: Order
-  readonly #options: { limit?: number; after?: string; fields?: readonly Path[]; signal?: AbortSignal }
+  readonly #streams: OpenStreams
+  readonly #query: CursorQuery
   readonly #assertOpen: () => void
   #last: string | undefined
 
-  constructor(
-    index: IndexStore,
-    coll: string,
-    where: Predicate,
-    order: Order,
-    options: { limit?: number; after?: string; fields?: readonly Path[]; signal?: AbortSignal },
-    assertOpen: () => void,
-  ) {
+  constructor(index: IndexStore, streams: OpenStreams, query: CursorQuery, assertOpen: () => void) {
     this.#index = index
-    this.#coll = coll
-    this.#where = where
-    this.#order = order
-    this.#options = options
+    this.#streams = streams
+    this.#query = query
     this.#assertOpen = assertOpen
   }
 
@@ -42,16 +44,14 @@ export class RecordCursor<R extends HubRecord> implements AsyncIterable<R> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
     this.#assertOpen()
-    const { fields, ...rest } = this.#options
+    const { op, collection, where, fields, signal, ...rest } = this.#query
     // The sort keys are read beside the wanted fields, because the cursor is made of them.
-    const wanted = fields && [...fields, ...this.#order.map((key) => key.path)]
-    const found = this.#index.find(this.#coll, this.#where, {
-      ...rest,
-      order: this.#order,
-      ...(wanted ? { fields: wanted } : {}),
-    })
+    const wanted = fields && [...fields, ...rest.order.map((key) => key.path)]
+    const found = this.#streams.track(op, signal, (until) =>
+      this.#index.find(collection, where, { ...rest, ...(wanted ? { fields: wanted } : {}), signal: until }),
+    )
     for await (const doc of found) {
-      this.#last = encodeCursor(this.#order, doc)
+      this.#last = encodeCursor(rest.order, doc)
       yield (fields ? project(doc, fields) : doc) as Doc as R
     }
   }

@@ -1,5 +1,5 @@
-import type { Call, SortInput } from '@tensorhub/core'
-import { HubError } from '@tensorhub/core'
+import { type Call, HubError, type Progress, type SortInput } from '@tensorhub/core'
+import type { ContentRecord } from '../documents/record.ts'
 import type { TransferOptions } from '../namespaces/content-namespace.ts'
 
 /**
@@ -96,4 +96,36 @@ export function filterOf(
   tags: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
   return name === undefined || name === null ? { ...tags } : { $and: [{ [field]: name }, { ...tags }] }
+}
+
+/** The same for a delete; without name and filter it means all of the kind in the project, as the original documents. */
+export function deletionOf(
+  field: string,
+  name: string | null | undefined,
+  tags: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const filter = filterOf(field, name, tags)
+  return Object.keys(filter).length === 0 ? { _id: { $exists: true } } : filter
+}
+
+/** One progress over the loads of several records: its bytes only rise, and its total is theirs together. */
+export function risingProgress(
+  tell: ((progress: Progress) => void) | undefined,
+  records: readonly ContentRecord[],
+): { next(): { onProgress?: (progress: Progress) => void } } {
+  if (tell === undefined) return { next: () => ({}) }
+  const total = records.reduce((sum, record) => sum + record.content.bytes, 0)
+  let before = 0
+  let last = 0
+  return {
+    next() {
+      before = last
+      return {
+        onProgress: (progress) => {
+          last = Math.max(last, Math.min(total, before + progress.bytes))
+          tell({ phase: 'load', bytes: last, total })
+        },
+      }
+    },
+  }
 }

@@ -1,0 +1,35 @@
+import { monotonicFactory } from 'ulid'
+
+/** What a new document is named and dated with. */
+export interface Stamp {
+  readonly _id: string
+  readonly time: Date
+}
+
+/**
+ * Names and dates of the documents that this process writes into one store: `time` is the store's and never runs backwards, `_id` is a ULID of that
+ * time, larger than every one before. So `(time, _id)` orders a process's documents strictly.
+ */
+export class Stamps {
+  readonly #ulid = monotonicFactory()
+  #last = 0
+
+  next(now: Date): Stamp {
+    // The estimate of the store's time may step back when it is renewed; order within this process must not.
+    this.#last = Math.max(this.#last, now.getTime())
+    return { _id: this.#ulid(this.#last), time: new Date(this.#last) }
+  }
+}
+
+const byName = new Map<string, Stamps>()
+const byDriver = new WeakMap<object, Stamps>()
+
+/** The stamps of a store: hubs of one process on the same store share them. A store is known by its folder or URL, or by its driver object. */
+export function stampsOf(store: string | object): Stamps {
+  const known = typeof store === 'string' ? byName.get(store) : byDriver.get(store)
+  if (known !== undefined) return known
+  const stamps = new Stamps()
+  if (typeof store === 'string') byName.set(store, stamps)
+  else byDriver.set(store, stamps)
+  return stamps
+}
