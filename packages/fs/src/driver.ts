@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs'
-import { type FileHandle, link, mkdir, open, opendir, stat } from 'node:fs/promises'
+import { access, constants, type FileHandle, link, open, opendir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import {
   type BlobCan,
@@ -13,9 +13,10 @@ import {
   type WriteOptions,
 } from '@tensorhub/core'
 import { mapError } from './errors.ts'
+import { makeFolders, syncFolder } from './folders.ts'
 import { pathOf, STAGING } from './layout.ts'
 import type { FsOptions } from './options.ts'
-import { type FileCalls, removeIfThere, StagedFile, syncFolder } from './staged-file.ts'
+import { type FileCalls, isNoLink, removeIfThere, StagedFile } from './staged-file.ts'
 import { walkKeys } from './walk.ts'
 
 const CAN: BlobCan = {
@@ -32,6 +33,9 @@ const CAN: BlobCan = {
   sizeMax: Number.MAX_SAFE_INTEGER,
   deleteMax: 1000,
 }
+
+/** Why a folder that can be read may not be written. */
+const READ_ONLY = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM']
 
 /** Bytes a file call moves. */
 const PIECE = 8 * 1024 * 1024
@@ -71,13 +75,21 @@ export class FsBlobs implements BlobDriver {
 
   /** Makes the folder and tries whether hard links work; without them `ifAbsent` is not offered. */
   async open(): Promise<Readonly<BlobCan>> {
-    const at = this.#at('open', this.#folder)
     try {
-      await mkdir(join(this.#folder, STAGING), { recursive: true, mode: 0o700 })
+      await makeFolders(join(this.#folder, STAGING), this.#folder)
       return (await this.#canLink()) ? CAN : { ...CAN, ifAbsent: false }
     } catch (error) {
-      throw mapError(error, at)
+      // A full disk, or a folder this user may only read, must not keep what is there from being read; writes say what is wrong.
+      if (READ_ONLY.includes((error as NodeJS.ErrnoException).code ?? '') && (await this.#isReadable())) return CAN
+      throw mapError(error, this.#at('open', this.#folder))
     }
+  }
+
+  async #isReadable(): Promise<boolean> {
+    return access(this.#folder, constants.R_OK | constants.X_OK).then(
+      () => true,
+      () => false,
+    )
   }
 
   async #canLink(): Promise<boolean> {
@@ -87,9 +99,7 @@ export class FsBlobs implements BlobDriver {
       await this.#calls.link(probe.path, linked)
       return true
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code
-      if (code !== undefined && ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK'].includes(code))
-        return false
+      if (isNoLink(error)) return false
       throw error
     } finally {
       await probe.discard()
@@ -259,7 +269,8 @@ export class FsBlobs implements BlobDriver {
         }
       }
     } catch (error) {
-      throw mapError(error, this.#at('sweep', staging))
+      // A folder that cannot be written, or was removed, has no staging folder, and nothing to sweep.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw mapError(error, this.#at('sweep', staging))
     }
     return { count, bytes }
   }
@@ -273,12 +284,7 @@ export class FsBlobs implements BlobDriver {
       await fill(staged.handle)
       throwIfAborted(o.signal, at)
       const info = await staged.handle.stat({ bigint: true })
-      await staged.publish(
-        pathOf(this.#folder, key),
-        this.#folder,
-        o.when !== undefined && 'ifAbsent' in o.when,
-        this.#calls,
-      )
+      await staged.publish(pathOf(this.#folder, key), o.when !== undefined && 'ifAbsent' in o.when, this.#calls)
       return infoOf(key, info)
     } catch (error) {
       await staged?.discard()
@@ -330,6 +336,7 @@ async function writeAll(file: FileHandle, bytes: Uint8Array, signal?: AbortSigna
   for (let at = 0; at < bytes.length; ) {
     throwIfAborted(signal)
     const { bytesWritten } = await file.write(bytes, at, Math.min(PIECE, bytes.length - at))
+    if (bytesWritten === 0) throw new Error(`The file system took none of ${bytes.length - at} bytes.`)
     at += bytesWritten
   }
 }

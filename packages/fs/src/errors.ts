@@ -8,7 +8,19 @@ export function mapError(error: unknown, at: ErrorPlace): unknown {
     new HubError(hub, message, { at, cause: error, retryable })
   switch (code) {
     case 'ENOENT':
+      if (at.op === 'write')
+        return make(
+          'UNAVAILABLE',
+          `The folder of blob '${at.target}', or its temporary file, was removed while it was written; nothing was stored, try again.`,
+          true,
+        )
       return make('NOT_FOUND', `There is no blob '${at.target}'.`)
+    case 'ENOTDIR':
+    case 'EISDIR':
+      return make(
+        'INVALID',
+        `On the way to '${at.target}' a file stands where a folder is needed, or the reverse (${code}); name another folder.`,
+      )
     case 'EEXIST':
       return make('EXISTS', `Blob '${at.target}' exists already.`)
     case 'ENOSPC':
@@ -28,6 +40,11 @@ export function mapError(error: unknown, at: ErrorPlace): unknown {
       return make('THROTTLED', 'Too many files are open; try again, or raise the limit (ulimit -n).', true)
     case 'ENAMETOOLONG':
       return make('INVALID', `The blob key '${at.target}' is too long for this file system.`)
+    case 'ESTALE':
+    case 'ETIMEDOUT':
+    case 'EHOSTDOWN':
+    case 'ENOTCONN':
+      return make('UNAVAILABLE', `The file system of '${at.target}' does not answer (${code}); try again.`, true)
     case 'EIO':
       return make('UNKNOWN', `The disk failed on '${at.target}' (EIO); whether the write is durable is not known.`)
     default:

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, type link, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, type link, open, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { HubError } from '@tensorhub/core'
+import { forgetFolders, makeFolders, syncFolder } from './folders.ts'
 import { STAGING } from './layout.ts'
 
 /** How files come into being; replaced in tests of file systems that lack a call. */
@@ -12,36 +14,55 @@ export interface FileCalls {
 export class StagedFile {
   readonly path: string
   readonly handle: FileHandle
+  readonly #folder: string
   #closed = false
 
-  private constructor(path: string, handle: FileHandle) {
+  private constructor(path: string, handle: FileHandle, folder: string) {
     this.path = path
     this.handle = handle
+    this.#folder = folder
   }
 
   static async create(folder: string): Promise<StagedFile> {
     const path = join(folder, STAGING, randomBytes(12).toString('hex'))
-    return new StagedFile(path, await open(path, 'wx', 0o600))
+    return new StagedFile(path, await again(folder, dirname(path), () => open(path, 'wx', 0o600)), folder)
   }
 
-  /** Makes the bytes durable and the file visible under its name; the folder entry is durable too. @throws EEXIST with `ifAbsent`. */
-  async publish(target: string, folder: string, ifAbsent: boolean, calls: FileCalls): Promise<void> {
+  /**
+   * Makes the bytes durable and the file visible under its name; the folder's entry is durable too.
+   *
+   * @throws EEXIST with `ifAbsent`; UNSUPPORTED with `ifAbsent` where the file system has no hard links.
+   */
+  async publish(target: string, ifAbsent: boolean, calls: FileCalls): Promise<void> {
     await this.handle.sync()
     await this.#close()
-    await makeFolders(dirname(target), folder)
-    if (ifAbsent) {
-      await calls.link(this.path, target)
-      await unlink(this.path)
-    } else {
-      await rename(this.path, target)
-    }
+    await makeFolders(dirname(target), this.#folder)
+    await again(this.#folder, dirname(target), () => (ifAbsent ? this.#link(target, calls) : rename(this.path, target)))
+    if (ifAbsent) await unlink(this.path)
     await syncFolder(dirname(target))
   }
 
-  /** Removes the file of a write that failed. */
+  async #link(target: string, calls: FileCalls): Promise<void> {
+    try {
+      await calls.link(this.path, target)
+    } catch (error) {
+      if (!isNoLink(error)) throw error
+      throw new HubError(
+        'UNSUPPORTED',
+        `The file system of '${this.#folder}' has no hard links, which writing only if absent needs: put the folder on a local disk, or leave the condition out.`,
+        { at: { scheme: 'fs', op: 'write', target }, reason: 'CAPABILITY', cause: error },
+      )
+    }
+  }
+
+  /** Removes the file of a write that failed. Where even that fails, `sweep` frees it: the write's own error is the one to tell. */
   async discard(): Promise<void> {
-    await this.#close()
-    await removeIfThere(this.path)
+    try {
+      await this.#close()
+      await removeIfThere(this.path)
+    } catch {
+      return
+    }
   }
 
   async #close(): Promise<void> {
@@ -51,30 +72,23 @@ export class StagedFile {
   }
 }
 
-const known = new Set<string>()
-
-/** Makes missing folders one by one, each made durable in its parent. */
-async function makeFolders(path: string, root: string): Promise<void> {
-  if (path === root || known.has(path)) return
-  await makeFolders(dirname(path), root)
+/** Runs a call in a folder; where somebody removed the folder meanwhile, makes it again and runs the call once more. */
+async function again<T>(root: string, folder: string, call: () => Promise<T>): Promise<T> {
   try {
-    await mkdir(path, { mode: 0o700 })
-    await syncFolder(dirname(path))
+    return await call()
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    forgetFolders(root)
+    await makeFolders(folder, root)
+    return call()
   }
-  known.add(path)
 }
 
-/** Makes a folder's entries durable. Windows has no such call and journals them itself. */
-export async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+/** Whether an error of `link` says that the file system has no hard links. */
+export function isNoLink(error: unknown): boolean {
+  return ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK'].includes(
+    (error as NodeJS.ErrnoException).code ?? '',
+  )
 }
 
 export async function removeIfThere(path: string): Promise<boolean> {

@@ -1,9 +1,9 @@
 import { opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compareStrings } from '@tensorhub/core'
-import { ENDING, STAGING, unescapeCase } from './layout.ts'
+import { segmentOfFile, segmentOfFolder } from './layout.ts'
 
-/** The keys below a folder in UTF-8 order, one directory in memory at a time a level. */
+/** The keys below a folder in UTF-8 order, one directory in memory at a time a level. Files that are none of ours are passed over. */
 export async function* walkKeys(
   folder: string,
   prefix: string,
@@ -13,15 +13,18 @@ export async function* walkKeys(
   const entries: { readonly name: string; readonly key: string; readonly isFolder: boolean }[] = []
   try {
     for await (const entry of await opendir(folder)) {
-      if (base === '' && entry.name === STAGING) continue
       if (entry.isDirectory()) {
-        const key = `${base}${unescapeCase(entry.name)}/`
+        const segment = segmentOfFolder(entry.name)
+        if (segment === undefined) continue
+        const key = `${base}${segment}/`
         // A folder matters if it can hold keys with the prefix, and keys behind `after`.
         const could = key.startsWith(prefix) || prefix.startsWith(key)
         if (could && (after === undefined || compareStrings(key, after) > 0 || after.startsWith(key)))
           entries.push({ name: entry.name, key, isFolder: true })
-      } else if (entry.name.endsWith(ENDING)) {
-        const key = base + unescapeCase(entry.name.slice(0, -ENDING.length))
+      } else {
+        const segment = segmentOfFile(entry.name)
+        if (segment === undefined) continue
+        const key = base + segment
         if (key.startsWith(prefix) && (after === undefined || compareStrings(key, after) > 0))
           entries.push({ name: entry.name, key, isFolder: false })
       }

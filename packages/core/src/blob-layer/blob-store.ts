@@ -189,10 +189,11 @@ function checkWriteOptions(o: WriteOptions, can: Readonly<BlobCan>, at: ErrorPla
 }
 
 function unsupported(what: string, at: ErrorPlace): HubError {
-  return new HubError('UNSUPPORTED', `The ${at.scheme} blob store does not support ${what}.`, {
-    at,
-    reason: 'CAPABILITY',
-  })
+  return new HubError(
+    'UNSUPPORTED',
+    `The ${at.scheme} blob store does not support ${what}, or not in this place (see its README); leave it out, or use another store.`,
+    { at, reason: 'CAPABILITY' },
+  )
 }
 
 /** Fills memory from a stream. @throws RANGE when it ends early. */
