@@ -6,32 +6,9 @@ import { compileFilter, compileOrder } from '../../packages/sqlite/src/filter.ts
 import { Shapes } from '../../packages/sqlite/src/shapes.ts'
 import { copyOfIndex, openDurable } from '../baseline-file.ts'
 import { type Paired, paired, type Row, timed } from '../paired.ts'
+import { MODELS_OPTIONS, modelsHub } from './models-hub.ts'
 
-const OPTIONS = { projectName: 'bench', collect: false } as const
 const CALLS = 500
-
-/** A hub with so many models, each with an `accuracy` and a `run`, and the index for each of the two. */
-async function modelsHub(hubFolder: string, count: number): Promise<void> {
-  const hub = await TensorHub.connect(hubFolder, OPTIONS)
-  const model = { architecture: 'bench', weights: new Float32Array(4) }
-  const record = await hub.models.save('mlp', model, { accuracy: 0, run: 'r0', epoch: 0 })
-  await hub.close()
-  // The others are copies of the one that the facade saved, made by SQL: a million saves would take longer than all the rows together.
-  const database = openDurable(join(hubFolder, 'index.db'))
-  database
-    .prepare(
-      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-       INSERT INTO c_models(_id, body) SELECT printf('02%024d', i), json_set(body, '$._id', printf('02%024d', i),
-         '$.time."$date"', json_extract(body, '$.time."$date"') + i, '$.accuracy', abs(random() % 1000000007) / 1000000007.0,
-         '$.run', 'r' || (i / 100), '$.epoch', i % 100) FROM n, c_models WHERE _id = ?`,
-    )
-    .run(count - 1, record._id)
-  database.close()
-  const filled = await TensorHub.connect(hubFolder, OPTIONS)
-  await filled.models.index('accuracy')
-  await filled.models.index('run', 'epoch')
-  await filled.close()
-}
 
 interface TopCase {
   readonly name: string
@@ -54,7 +31,7 @@ async function topCalls(hub: TensorHub, { filter, sort }: TopCase): Promise<void
 /** The same calls in the driver's own SQL. */
 function baselineOf(file: string, { filter, sort }: TopCase): { run(): void; close(): void } {
   const shapes = new Shapes()
-  const where = compileFilter(parseFilter({ project_name: OPTIONS.projectName, ...filter }), 'models', shapes)
+  const where = compileFilter(parseFilter({ project_name: MODELS_OPTIONS.projectName, ...filter }), 'models', shapes)
   const order = compileOrder(parseSort({ ...sort, _id: -1 }), 'models', shapes, where.terms)
   const database = openDurable(file)
   const statement = database.prepare(`SELECT body FROM c_models WHERE ${where.sql} ORDER BY ${order} LIMIT 1`)
@@ -77,7 +54,7 @@ export const topRow: Row = {
     const hubFolder = join(folder, 'hub')
     await modelsHub(hubFolder, quick ? 1000 : 100_000)
     const file = await copyOfIndex(hubFolder, 'baseline.db')
-    const hub = await TensorHub.connect(hubFolder, OPTIONS)
+    const hub = await TensorHub.connect(hubFolder, MODELS_OPTIONS)
     const results: { name: string; measured: Paired }[] = []
     for (const one of CASES) {
       const baseline = baselineOf(file, one)
@@ -115,8 +92,8 @@ export const flatTopRow: Row = {
     const count = quick ? 10_000 : 1_000_000
     await modelsHub(few, 1000)
     await modelsHub(many, count)
-    const small = await TensorHub.connect(few, OPTIONS)
-    const large = await TensorHub.connect(many, OPTIONS)
+    const small = await TensorHub.connect(few, MODELS_OPTIONS)
+    const large = await TensorHub.connect(many, MODELS_OPTIONS)
     const results: { name: string; measured: Paired }[] = []
     for (const one of CASES) {
       const measured = await paired(
