@@ -1,6 +1,8 @@
 export { BlobStore, openBlobs } from './blob-layer/blob-store.ts'
 export { type BlobBody, bytesOfBody, exactSize, streamOfBody } from './blob-layer/body.ts'
 export { checkKey, checkPrefix } from './blob-layer/key.ts'
+export type { PartLimits } from './blob-layer/part-sizes.ts'
+export { type PartUpload, type PartUploadOptions, uploadInParts } from './blob-layer/upload-in-parts.ts'
 export { StoreClock } from './clock/store-clock.ts'
 export type * from './contracts/adapter-module.ts'
 export type * from './contracts/blob-driver.ts'

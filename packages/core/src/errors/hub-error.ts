@@ -48,6 +48,8 @@ export class HubError extends Error {
   readonly reason?: string
   readonly path?: string
   readonly stored?: readonly string[]
+  /** What failed as well, while this failure was being cleaned up after. */
+  suppressed?: unknown
 
   constructor(code: ErrorCode, message: string, init: HubErrorInit = {}) {
     super(message, init.cause === undefined ? undefined : { cause: init.cause })
