@@ -201,6 +201,14 @@ export const keyTests: readonly BlobTest[] = [
       const absent = () => bench.store.copy(`${p}a`, `${p}b`, { when: { ifAbsent: true } })
       await rejects(absent, can.ifAbsent ? 'EXISTS' : 'UNSUPPORTED', 'copying with ifAbsent over a blob')
       sameBytes(await bench.store.bytes(`${p}b`), bytes, 'the copy after a refused copy')
+      const over = (ifVersion: string) => bench.store.copy(`${p}a`, `${p}b`, { when: { ifVersion } })
+      if (!can.ifVersion) {
+        await rejects(() => over(info.version), 'UNSUPPORTED', 'copying with ifVersion where it is not supported')
+        return
+      }
+      await over(info.version)
+      await rejects(() => over(info.version), 'CONFLICT', 'copying with ifVersion over a newer version')
+      sameBytes(await bench.store.bytes(`${p}b`), new TextEncoder().encode('changed'), 'the content copied over')
     },
   ],
   [
