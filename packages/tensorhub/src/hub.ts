@@ -119,7 +119,7 @@ export class TensorHub extends OriginalApi implements AsyncDisposable {
     this.datasets = new Datasets(context, 'datasets', deleted)
     this.models = new Models(context, 'models', deleted)
     this.logs = new Logs(context, 'logs')
-    this.tasks = new Tasks(context, (task) => new TensorHub({ ...parts, task, collect: false }))
+    this.tasks = new Tasks(context, (task) => new TensorHub({ ...parts, task, collect: false }), deleted)
   }
 
   #context(): HubContext {

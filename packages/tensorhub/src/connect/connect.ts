@@ -1,8 +1,10 @@
 import { join, resolve } from 'node:path'
 import { type Call, HubError, redactUrl, StoreClock } from '@tensorhub/core'
+
 import { makeFacadeIndexes } from '../documents/indexes.ts'
 import { type Stamps, stampsOf } from '../documents/stamps.ts'
 import type { HubParts } from '../hub.ts'
+import { checkPolicy } from '../tasks/script-policy.ts'
 import type { ConnectionSpec } from './connection-spec.ts'
 import { isOwnFolder, layoutOf, openEmbeddedFolder } from './embedded-folder.ts'
 import { readFormatRecord, writeFormatRecord } from './format-record.ts'
@@ -23,6 +25,7 @@ export async function connect(first: unknown, second?: ConnectOptions): Promise<
   const [url, given] = typeof first === 'object' ? [undefined, first as ConnectOptions] : [first, second ?? {}]
   const { target, options } = await resolveSettings(url, given, process.env, process.cwd())
   const projectName = checkProjectName(options.projectName ?? (await defaultProjectName(process.cwd())))
+  if (options.scripts !== undefined) checkPolicy(options.scripts)
   const call: Call = options.signal ? { signal: options.signal } : {}
   const shared = { projectName, scripts: options.scripts, codecs: options.codecs ?? [], task: undefined }
 
@@ -34,7 +37,7 @@ export async function connect(first: unknown, second?: ConnectOptions): Promise<
       ...shared,
       ...stores,
       workDir,
-      embedded: await isOwnFolder(folder.folder),
+      embedded: await isOwnFolder(folder),
       connection: { folder: folder.folder, projectName, workDir },
       stamps: stampsOf(folder.folder),
       collect: options.collect ?? true,

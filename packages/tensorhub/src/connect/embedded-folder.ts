@@ -60,13 +60,29 @@ export async function openEmbeddedFolder(path: string, signal?: AbortSignal): Pr
   }
 }
 
-/** Whether the folder belongs to the user this process runs as, so that scripts found in it are that user's own. */
-export async function isOwnFolder(folder: string): Promise<boolean> {
+/**
+ * Whether only the user this process runs as can write the hub (and the superuser, who can do anything), so that scripts found in it are that
+ * user's own.
+ */
+export async function isOwnFolder(hub: EmbeddedFolder): Promise<boolean> {
   const uid = process.getuid?.()
   if (uid === undefined) return true // Windows: no uid; the folder was opened with this user's rights.
-  const info = await stat(folder)
-  return info.uid === uid && (info.mode & 0o022) === 0
+  const folder = await stat(hub.folder)
+  if (folder.uid !== uid || (folder.mode & WRITABLE_BY_OTHERS) !== 0) return false
+  // Nobody else gets in: what the files' own rights are does not matter.
+  if ((folder.mode & 0o077) === 0) return true
+  for (const path of [hub.index, `${hub.index}-wal`, hub.blobs]) {
+    try {
+      const info = await stat(path)
+      if (info.uid !== uid || (info.mode & WRITABLE_BY_OTHERS) !== 0) return false
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
+  return true
 }
+
+const WRITABLE_BY_OTHERS = 0o022
 
 async function readIfThere(file: string): Promise<string | undefined> {
   try {

@@ -23,7 +23,7 @@ export function laterIndex(scheme: string, make: () => Promise<IndexDriver>): In
     scheme,
     can: INDEX_CAN,
     async open(call: Call) {
-      driver = await make()
+      driver ??= await make()
       return { ...((await driver.open?.(call)) ?? driver.can), watch: false }
     },
     close: async () => driver?.close?.(),
@@ -44,11 +44,14 @@ export function laterIndex(scheme: string, make: () => Promise<IndexDriver>): In
 export function laterBlobs(scheme: string, make: () => Promise<BlobDriver>): BlobDriver {
   let driver: BlobDriver | undefined
   const it = () => driver as BlobDriver
-  return {
+  const later: BlobDriver = {
     scheme,
     can: BLOB_CAN,
     async open(call: Call) {
-      driver = await make()
+      driver ??= await make()
+      // Shorter ways that only some adapters have; core asks for them after `open`.
+      if (driver.writeBytes !== undefined) later.writeBytes = driver.writeBytes.bind(driver)
+      if (driver.readInto !== undefined) later.readInto = driver.readInto.bind(driver)
       return { ...((await driver.open?.(call)) ?? driver.can), copy: false, sign: false }
     },
     close: async () => driver?.close?.(),
@@ -60,4 +63,5 @@ export function laterBlobs(scheme: string, make: () => Promise<BlobDriver>): Blo
     list: (...args) => it().list(...args),
     sweep: async (o) => (await it().sweep?.(o)) ?? { count: 0, bytes: 0 },
   }
+  return later
 }

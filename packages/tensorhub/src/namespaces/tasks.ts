@@ -1,5 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Call, HubError, type Predicate, parseSort, type SortInput, throwIfAborted } from '@tensorhub/core'
+import {
+  type Call,
+  HubError,
+  isHubError,
+  type Order,
+  type Predicate,
+  parseSort,
+  type SortInput,
+  throwIfAborted,
+} from '@tensorhub/core'
+import { layoutOf } from '../connect/embedded-folder.ts'
 import type { HubContext } from '../context.ts'
 import type { TensorHub } from '../hub.ts'
 import { createTask, type TaskSpec } from '../tasks/create-task.ts'
@@ -8,25 +18,30 @@ import { parseDuration } from '../tasks/duration.ts'
 import { TaskProtocol } from '../tasks/protocol.ts'
 import { runTopTask, type TaskOutcome } from '../tasks/run-top-task.ts'
 import type { ScriptPolicy } from '../tasks/script-policy.ts'
+import { sweepWork } from '../tasks/work-folder.ts'
 import { callOf, checkOptions, type FilterInput } from './arguments.ts'
 import { Namespace } from './namespace.ts'
 
 export interface RunTopOptions extends Call {
   /** Replaces the default order (priority, then oldest). */
   readonly sort?: SortInput
+  /** Which scripts may run; the hub's own setting unless given. */
   readonly scripts?: ScriptPolicy
+  /** Called with what the script prints, as it comes. */
   readonly onOutput?: (text: string) => void
 }
 
 export interface WaitOptions extends Call {
-  /** ms or `'10m'`. Default: none. */
+  /** ms or `'10m'`; then the wait fails. Default: none. */
   readonly timeout?: number | string
-  /** Called when the numbers have changed. */
+  /** How long due tasks may wait while no runner has any of them, before the wait fails; ms or `'1m'`. Default: for ever, runners may yet come. */
+  readonly runnerTimeout?: number | string
+  /** Called when the state has changed. */
   readonly onProgress?: (state: WaitState) => void
 }
 
-/** How many of the tasks waited for are in which state. */
-export interface WaitState {
+/** How many of the tasks are in which state. */
+export interface TaskCounts {
   readonly blocked: number
   readonly pending: number
   readonly running: number
@@ -35,14 +50,27 @@ export interface WaitState {
   readonly cancelled: number
 }
 
+/** A wait under way. */
+export interface WaitState extends TaskCounts {
+  /** True when tasks have been due for 15 s, and no runner has taken any: then, as far as one can tell, no runner lives. */
+  readonly noRunner: boolean
+}
+
 /** How a wait ended: every task, and whether all finished. */
-export interface WaitOutcome extends WaitState {
+export interface WaitOutcome extends TaskCounts {
   /** True when every task finished; false when some failed or were cancelled. */
   readonly ok: boolean
   readonly tasks: readonly TaskRecord[]
 }
 
-const STATES = ['blocked', 'pending', 'running', 'finished', 'failed', 'cancelled'] as const
+const BY_AGE: Order = [
+  { path: ['time'], dir: 1 },
+  { path: ['_id'], dir: 1 },
+]
+/** Longer than runners that poll once in a few seconds need to claim a due task. */
+const NO_RUNNER_MS = 15_000
+/** How long an index that does not answer is waited for. */
+const PATIENCE_MS = 60_000
 const UNFINISHED: Predicate = { op: 'in', path: ['status'], values: ['blocked', 'pending', 'running'] }
 
 /** `hub.tasks`: scripts with hyper-parameters that any number of runners pull and run. */
@@ -51,10 +79,18 @@ export class Tasks extends Namespace<TaskRecord> {
   readonly #hubOfTask: (task: { id: string; epoch: number }) => TensorHub
   readonly #running = new Set<Promise<unknown>>()
   readonly #closing = new AbortController()
+  readonly #deleted: () => void
   #indexes: Promise<void> | undefined
+  #swept: Promise<void> | undefined
 
-  constructor(context: HubContext, hubOfTask: (task: { id: string; epoch: number }) => TensorHub) {
+  /** @param deleted Called after a delete: scripts are content too. */
+  constructor(
+    context: HubContext,
+    hubOfTask: (task: { id: string; epoch: number }) => TensorHub,
+    deleted: () => void = () => undefined,
+  ) {
     super(context, 'tasks')
+    this.#deleted = deleted
     this.#protocol = new TaskProtocol(context.index, context.clock)
     this.#hubOfTask = hubOfTask
   }
@@ -87,16 +123,19 @@ export class Tasks extends Namespace<TaskRecord> {
     this.context.assertOpen(op)
     checkOptions(options, ['sort', 'scripts', 'onOutput', 'signal'], op)
     await this.#ready()
-    const where = this.confine(this.parse(filter, op).where)
+    const { where, sort } = this.parse(filter, op, ['sort'])
+    const order = options?.sort === undefined ? sort : parseSort(options.sort)
     const signal = options?.signal ? AbortSignal.any([options.signal, this.#closing.signal]) : this.#closing.signal
     throwIfAborted(signal, this.place(op))
+    this.#swept ??= this.#sweep()
+    await this.#swept
     const run = runTopTask(
       this.context,
       this.#protocol,
-      where,
+      this.confine(where),
       {
         signal,
-        ...(options?.sort === undefined ? {} : { order: parseSort(options.sort) }),
+        ...(order.length === 0 ? {} : { order }),
         ...(options?.scripts === undefined ? {} : { scripts: options.scripts }),
         ...(options?.onOutput === undefined ? {} : { onOutput: options.onOutput }),
       },
@@ -115,100 +154,126 @@ export class Tasks extends Namespace<TaskRecord> {
     const op = this.op('unfinished')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
-    await this.#protocol.reap(this.context.projectName)
-    return this.context.index.count(
-      'tasks',
-      { op: 'and', of: [this.confine(this.parse(filter, op).where), UNFINISHED] },
-      callOf(options),
-    )
+    const where = this.confine(this.parse(filter, op).where)
+    await this.#protocol.reap(this.context.projectName, callOf(options))
+    return this.context.index.count('tasks', { op: 'and', of: [where, UNFINISHED] }, callOf(options))
   }
 
   /**
    * Waits until no matching task is blocked, pending or running. Woken by changes made in this process at once, otherwise by asking every 50 ms to
-   * 1 s; takes back expired leases meanwhile.
+   * 1 s; takes back expired leases meanwhile, and waits out an index that does not answer for a while.
    *
-   * @throws UNAVAILABLE (reason WAIT_TIMEOUT) after `timeout`, saying what is left; ABORTED.
+   * @throws UNAVAILABLE (reason WAIT_TIMEOUT or NO_RUNNER) after `timeout` or `runnerTimeout`, saying what is left; ABORTED.
    */
   async wait(filter?: FilterInput, options?: WaitOptions): Promise<WaitOutcome> {
     const op = this.op('wait')
     this.context.assertOpen(op)
-    checkOptions(options, ['timeout', 'onProgress', 'signal'], op)
+    checkOptions(options, ['timeout', 'runnerTimeout', 'onProgress', 'signal'], op)
     const where = this.confine(this.parse(filter, op).where)
     const signal = options?.signal ? AbortSignal.any([options.signal, this.#closing.signal]) : this.#closing.signal
-    const deadline =
-      options?.timeout === undefined
-        ? Number.POSITIVE_INFINITY
-        : performance.now() + parseDuration(options.timeout, 'timeout')
-    let seen = ''
+    const limit = (name: 'timeout' | 'runnerTimeout') =>
+      options?.[name] === undefined ? Number.POSITIVE_INFINITY : parseDuration(options[name], name)
+    const deadline = performance.now() + limit('timeout')
+    const runnerTimeout = limit('runnerTimeout')
+    let before = ''
+    let reported = false
+    let idleSince: number | undefined
+    let answered = performance.now()
     for (let pause = 50; ; pause = Math.min(pause * 1.5, 1000)) {
       throwIfAborted(signal, this.place(op))
-      await this.#protocol.reap(this.context.projectName)
-      const state = await this.#state(where)
-      const key = JSON.stringify(state)
-      if (key !== seen) {
-        seen = key
-        pause = 50
-        options?.onProgress?.(state)
+      try {
+        await this.#protocol.reap(this.context.projectName, { signal })
+        const counts = await this.#counts(where, { signal })
+        const waiting = counts.pending > 0 && counts.running === 0 && (await this.#due(where, { signal })) > 0
+        const now = performance.now()
+        answered = now
+        const moved = JSON.stringify(counts)
+        // Something ran, ended or came meanwhile: that was somebody's work, or has only begun to wait.
+        if (!waiting || moved !== before) idleSince = undefined
+        if (waiting) idleSince ??= now
+        const idle = idleSince === undefined ? 0 : now - idleSince
+        const noRunner = idle >= NO_RUNNER_MS
+        if (moved !== before || noRunner !== reported) {
+          pause = 50
+          before = moved
+          reported = noRunner
+          options?.onProgress?.({ ...counts, noRunner })
+        }
+        if (counts.blocked + counts.pending + counts.running === 0) {
+          // The states are counted one after the other, and a retry may slip between them: the tasks themselves decide.
+          const ended = await this.#outcome(where, { signal })
+          if (ended !== undefined) return ended
+        }
+        if (now > deadline || idle > runnerTimeout)
+          throw this.#gaveUp(counts, idle > runnerTimeout ? 'NO_RUNNER' : 'WAIT_TIMEOUT', waiting, op)
+      } catch (error) {
+        const over = performance.now() > Math.min(answered + PATIENCE_MS, deadline)
+        if (!isHubError(error) || !error.retryable || isGivenUp(error) || over) throw error
       }
-      if (state.blocked + state.pending + state.running === 0) {
-        // The states are counted one after the other, and a retry may slip between them: the tasks themselves decide.
-        const tasks: TaskRecord[] = []
-        for await (const doc of this.context.index.find('tasks', where, {
-          order: [
-            { path: ['time'], dir: 1 },
-            { path: ['_id'], dir: 1 },
-          ],
-        }))
-          tasks.push(doc as TaskRecord)
-        const ended = countStates(tasks)
-        if (ended.blocked + ended.pending + ended.running === 0)
-          return { ...ended, ok: ended.failed + ended.cancelled === 0, tasks }
-      }
-      if (performance.now() > deadline) {
-        throw new HubError(
-          'UNAVAILABLE',
-          `The wait ended at its timeout with ${state.pending} pending, ${state.running} running and ${state.blocked} blocked tasks${state.running === 0 ? '; no runner has any of them: start one with runTopTask' : ''}.`,
-          {
-            at: this.place(op),
-            reason: 'WAIT_TIMEOUT',
-            retryable: true,
-          },
-        )
-      }
-      await this.#pause(
-        Math.min(pause * (0.8 + Math.random() * 0.4), Math.max(1, deadline - performance.now())),
-        signal,
-      )
+      const left = Math.max(1, deadline - performance.now())
+      await this.#pause(Math.min(pause * (0.8 + Math.random() * 0.4), left), signal)
     }
   }
 
-  /** Cancels matching tasks: waiting ones at once, running ones by asking their runners. */
+  /** Every task's end, or undefined while one has not ended. */
+  async #outcome(where: Predicate, o: Call): Promise<WaitOutcome | undefined> {
+    const tasks: TaskRecord[] = []
+    for await (const doc of this.context.index.find('tasks', where, { ...o, order: BY_AGE }))
+      tasks.push(doc as TaskRecord)
+    const counts = countStates(tasks)
+    if (counts.blocked + counts.pending + counts.running > 0) return undefined
+    return { ...counts, ok: counts.finished === tasks.length, tasks }
+  }
+
+  #gaveUp(counts: TaskCounts, reason: GivenUp, waiting: boolean, op: string): HubError {
+    const left = `${counts.pending} pending, ${counts.running} running and ${counts.blocked} blocked tasks`
+    const why = waiting ? '; tasks are due and no runner has any of them: start one with runTopTask' : ''
+    return new HubError('UNAVAILABLE', `The wait ended at its timeout with ${left}${why}.`, {
+      at: this.place(op),
+      reason,
+      retryable: true,
+    })
+  }
+
+  /** How many tasks a runner could claim now. */
+  #due(where: Predicate, o: Call): Promise<number> {
+    const due: Predicate[] = [
+      { op: 'eq', path: ['status'], value: 'pending' },
+      { op: 'lte', path: ['not_before'], value: this.context.clock.now() },
+    ]
+    return this.context.index.count('tasks', { op: 'and', of: [where, ...due] }, o)
+  }
+
+  /** Cancels matching tasks: waiting ones at once, running ones by asking their runners. @throws INVALID for an empty filter. */
   async cancel(filter: FilterInput, options?: Call): Promise<{ documents: number }> {
     const op = this.op('cancel')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
-    const documents = await this.#protocol.cancel(this.confine(this.parse(filter, op).where))
+    const documents = await this.#protocol.cancel(this.confine(this.parseMutation(filter, op)), callOf(options))
     this.context.changes.dispatchEvent(new Event('tasks'))
     return { documents }
   }
 
-  /** Makes matching failed or cancelled tasks pending again, with all their attempts. */
+  /** Makes matching failed or cancelled tasks pending again, with all their attempts. @throws INVALID for an empty filter. */
   async requeue(filter: FilterInput, options?: Call): Promise<{ documents: number }> {
     const op = this.op('requeue')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
-    return { documents: await this.#protocol.requeue(this.confine(this.parse(filter, op).where)) }
+    const documents = await this.#protocol.requeue(this.confine(this.parseMutation(filter, op)), callOf(options))
+    this.context.changes.dispatchEvent(new Event('tasks'))
+    return { documents }
   }
 
-  /** Deletes matching tasks; running ones are cancelled first, and their runners' late commits find nothing. */
+  /** Deletes matching tasks; running ones are cancelled first, and their runners' late commits find nothing. @throws INVALID for an empty filter. */
   async delete(filter: FilterInput, options?: Call): Promise<{ documents: number }> {
     const op = this.op('delete')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
-    const where = this.confine(this.parse(filter, op).where)
-    await this.#protocol.cancel(where)
+    const where = this.confine(this.parseMutation(filter, op))
+    await this.#protocol.cancel(where, callOf(options))
     const documents = await this.context.index.delete('tasks', where, callOf(options))
     this.context.changes.dispatchEvent(new Event('tasks'))
+    if (documents > 0) this.#deleted()
     return { documents }
   }
 
@@ -226,14 +291,31 @@ export class Tasks extends Namespace<TaskRecord> {
     return this.#indexes
   }
 
-  async #state(where: Predicate): Promise<WaitState> {
-    const state: Record<string, number> = {}
-    for (const status of STATES)
-      state[status] = await this.context.index.count('tasks', {
-        op: 'and',
-        of: [where, { op: 'eq', path: ['status'], value: status }],
+  /** Folders that killed runners of this machine left behind; once in a hub's life. */
+  async #sweep(): Promise<void> {
+    const { connection, workDir, index } = this.context
+    const owned = connection?.folder !== undefined && layoutOf(connection.folder).work === workDir
+    try {
+      await sweepWork(workDir, owned, async (id) => {
+        return (await index.top('tasks', { op: 'eq', path: ['_id'], value: id })) as TaskRecord | undefined
       })
-    return state as unknown as WaitState
+    } catch (error) {
+      // Only left-overs. A folder that cannot be used, or an index that cannot be reached, stops the run itself, with its own error.
+      if (!isHubError(error)) throw error
+    }
+  }
+
+  async #counts(where: Predicate, o: Call): Promise<TaskCounts> {
+    const count = (status: TaskRecord['status']) =>
+      this.context.index.count('tasks', { op: 'and', of: [where, { op: 'eq', path: ['status'], value: status }] }, o)
+    return {
+      blocked: await count('blocked'),
+      pending: await count('pending'),
+      running: await count('running'),
+      finished: await count('finished'),
+      failed: await count('failed'),
+      cancelled: await count('cancelled'),
+    }
   }
 
   /** Until the time is over, or a task changed in this process. */
@@ -253,7 +335,13 @@ export class Tasks extends Namespace<TaskRecord> {
   }
 }
 
-function countStates(tasks: readonly TaskRecord[]): WaitState {
+type GivenUp = 'WAIT_TIMEOUT' | 'NO_RUNNER'
+
+function isGivenUp(error: HubError): boolean {
+  return error.reason === 'WAIT_TIMEOUT' || error.reason === 'NO_RUNNER'
+}
+
+function countStates(tasks: readonly TaskRecord[]): TaskCounts {
   const of = (status: TaskRecord['status']) => tasks.filter((task) => task.status === status).length
   return {
     blocked: of('blocked'),

@@ -181,15 +181,27 @@ export abstract class OriginalApi {
       | [keywords: Keywords & { taskName: string; script: string }]
   ): Promise<TaskRecord> {
     const positional = typeof args[0] === 'string' || args[0] === undefined || args[0] === null
-    const keywords = (positional ? args[2] : args[0]) as Keywords | undefined
-    const given = positional ? { taskName: args[0], script: args[1], ...keywords } : { ...keywords }
-    const { taskName, script, signal, ...rest } = given as Record<string, unknown>
-    const spec: Record<string, unknown> = {}
-    const tags: Record<string, unknown> = {}
-    for (const [key, value] of Object.entries(rest)) {
-      const isOption = (SPEC_KEYS as readonly string[]).includes(key) || (REFUSED as readonly string[]).includes(key)
-      ;(isOption ? spec : tags)[key] = value
-    }
+    const [name, path, ...more] = positional ? args : [undefined, undefined, ...args]
+    if (more.length > 1)
+      throw new HubError(
+        'INVALID',
+        `createTask takes a name, a script and an object of keyword arguments; ${args.length} arguments are too many.`,
+        { at: { scheme: 'hub', op: 'createTask' } },
+      )
+    const { tags, options } = readArguments(
+      { op: 'createTask', name: '', options: ['taskName', 'script', 'signal', ...SPEC_KEYS, ...REFUSED] },
+      [undefined, more[0]],
+    )
+    const { taskName = name, script = path, signal, ...spec } = options
+    for (const [key, twice] of [
+      ['taskName', name !== undefined && Object.hasOwn(options, 'taskName')],
+      ['script', path !== undefined && Object.hasOwn(options, 'script')],
+    ] as const)
+      if (twice)
+        throw new HubError('INVALID', `createTask: '${key}' is given twice.`, {
+          at: { scheme: 'hub', op: 'createTask' },
+          path: key,
+        })
     return this.tasks.create(
       taskName as string,
       script as string,
@@ -224,7 +236,7 @@ export abstract class OriginalApi {
   /** Deletes matching tasks, running ones after they were cancelled; without arguments all of the project. */
   async deleteTasks(...args: FindArguments): Promise<{ documents: number }> {
     const { name, tags, options } = readArguments({ op: 'deleteTasks', name: 'taskName', options: ['signal'] }, args)
-    return this.tasks.delete(filterOf('task_name', name, tags), transferOf(options))
+    return this.tasks.delete(deletionOf('task_name', name, tags), transferOf(options))
   }
 
   /** The tutorial's name of {@link findTopDataset}. */

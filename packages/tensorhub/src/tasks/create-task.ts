@@ -4,7 +4,7 @@ import type { HubContext } from '../context.ts'
 import { checkTags } from '../documents/collections.ts'
 import type { TaskRecord } from './document.ts'
 import { parseDuration } from './duration.ts'
-import { LEASE } from './run-top-task.ts'
+import { LEASE, TASK_FORMAT } from './protocol.ts'
 import { collectScript } from './script-files.ts'
 
 /** What `tasks.create` knows beside name and script. */
@@ -17,7 +17,7 @@ export interface TaskSpec {
   readonly priority?: number
   /** Attempts before the task has failed. Default 3. */
   readonly maxAttempts?: number
-  /** How long a runner may be silent before the task runs elsewhere; ms or `'30s'`. Default 60 s, at least 1 s. */
+  /** How long a runner may be silent before the task runs elsewhere; ms or `'30s'`. Default 60 s; from 1 s to 7 days. */
   readonly lease?: number | string
   /** Not claimed before. Default: at once. */
   readonly notBefore?: Date
@@ -36,6 +36,9 @@ export const SPEC_KEYS = [
 ] as const
 /** Options of the design that do nothing yet; refused rather than ignored. */
 export const REFUSED = ['requires', 'dependsOn', 'timeout'] as const
+
+/** Longer ones would only delay the discovery of a dead runner. */
+const LONGEST_LEASE = 7 * 24 * 3_600_000
 
 /**
  * Uploads a task: its script's files as content, its document pending.
@@ -82,15 +85,15 @@ export async function createTask(
     throw invalid('hyperParameters', "'hyperParameters' must be an object.")
   if (!Array.isArray(savedResultKeys) || !savedResultKeys.every((key) => typeof key === 'string' && key !== ''))
     throw invalid('savedResultKeys', "'savedResultKeys' must be an array of names.")
-  if (!Number.isInteger(priority)) throw invalid('priority', "'priority' must be a whole number.")
-  if (!Number.isInteger(maxAttempts) || maxAttempts < 1)
+  if (!Number.isSafeInteger(priority)) throw invalid('priority', "'priority' must be a whole number.")
+  if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1)
     throw invalid('maxAttempts', "'maxAttempts' must be a whole number from 1.")
   if (!(notBefore instanceof Date) || Number.isNaN(notBefore.getTime()))
     throw invalid('notBefore', "'notBefore' must be a Date.")
   if (idempotencyKey !== undefined && (typeof idempotencyKey !== 'string' || idempotencyKey === ''))
     throw invalid('idempotencyKey', "'idempotencyKey' must be a non-empty string.")
   const lease = spec.lease === undefined ? LEASE : parseDuration(spec.lease, 'lease')
-  if (lease < 1000) throw invalid('lease', "'lease' must be at least 1 s.")
+  if (lease < 1000 || lease > LONGEST_LEASE) throw invalid('lease', "'lease' must be from 1 s to 7 days.")
   const checked = checkTags('tasks', tags, 'createTask')
   const collected = await collectScript(script)
   const fixed =
@@ -105,10 +108,15 @@ export async function createTask(
       _id: fixed ?? _id,
       project_name: context.projectName,
       time,
+      _v: TASK_FORMAT,
       task_name: name,
       status: 'pending',
       priority,
       not_before: notBefore,
+      // Stored though nothing can be asked for yet, so that later runners can filter on them.
+      requires: { gpus: 0, gpu_mem_mb: 0, cpu: 0, mem_mb: 0, tags: [] },
+      deps: [],
+      deps_left: 0,
       script: collected.script as unknown as Value,
       content: content as Value,
       hyper_parameters: hyperParameters as { readonly [name: string]: Value },

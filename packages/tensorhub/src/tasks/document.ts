@@ -26,6 +26,8 @@ export interface TaskError {
 
 /** A task's document (tasks.md §4.2). */
 export type TaskRecord = HubRecord & {
+  /** What a runner must know to run it: see `TASK_FORMAT`. */
+  readonly _v: number
   readonly task_name: string
   readonly status: TaskStatus
   readonly priority: number

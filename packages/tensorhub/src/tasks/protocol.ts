@@ -16,6 +16,8 @@ import type { TaskError, TaskRecord } from './document.ts'
 
 const COLL = 'tasks'
 const HISTORY = 20
+/** A default lease, in ms; each task carries its own. */
+export const LEASE = 60_000
 /** A claim's default order: the most urgent, then the oldest (the original's newest-first starved old tasks; O10). */
 export const CLAIM_ORDER: Order = [
   { path: ['priority'], dir: -1 },
@@ -27,10 +29,25 @@ export const CLAIM_ORDER: Order = [
 export interface Claim {
   readonly doc: TaskRecord
   readonly nonce: string
+  /** Monotonic time at which it was asked for: the lease lasts at least from then. */
+  readonly sent: number
 }
 
-/** How a write under the fence ended: written, or lost to another owner. */
-export type Fenced = 'written' | 'lost'
+/** The document after a write under the fence; null when another owner has the task, or it is gone: then nothing was changed. */
+export type Fenced = TaskRecord | null
+
+/** What an attempt leaves beside its error. */
+export interface AttemptEnd {
+  /** The results there are; kept also where the attempt failed. */
+  readonly result: { readonly [name: string]: Value }
+  readonly output: Value
+}
+
+/**
+ * The newest form of task that this version can run; kept in each task's `_v`. What a later version adds that a runner must know to run a task
+ * rightly raises the number in tasks that use it, and runners of this version leave those alone.
+ */
+export const TASK_FORMAT = 1
 
 /**
  * The task protocol of tasks.md §5.1, written once over `takeOne`, `update` and the store's clock. Every write of an owner filters on
@@ -39,10 +56,13 @@ export type Fenced = 'written' | 'lost'
 export class TaskProtocol {
   readonly #index: IndexStore
   readonly #clock: StoreClock
+  readonly #sleep: (ms: number) => Promise<unknown>
 
-  constructor(index: IndexStore, clock: StoreClock) {
+  /** @param sleep The pause between questions to an index that does not answer; a simulation has a clock of its own. */
+  constructor(index: IndexStore, clock: StoreClock, sleep: (ms: number) => Promise<unknown> = delay) {
     this.#index = index
     this.#clock = clock
+    this.#sleep = sleep
   }
 
   async makeIndexes(): Promise<void> {
@@ -68,11 +88,17 @@ export class TaskProtocol {
   /** Takes the first due task, or null. A lost reply is made certain by the nonce, which only this call knows. */
   async claim(where: Predicate, order: Order, lease: number): Promise<Claim | null> {
     for (let tries = 0; ; tries++) {
+      const sent = performance.now()
       const now = await this.#clock.sync()
       const nonce = randomBytes(16).toString('hex')
       const due: Predicate = {
         op: 'and',
-        of: [where, eq('status', 'pending'), { op: 'lte', path: ['not_before'], value: now }],
+        of: [
+          where,
+          eq('status', 'pending'),
+          { op: 'lte', path: ['not_before'], value: now },
+          { op: 'not', of: { op: 'gt', path: ['_v'], value: TASK_FORMAT } },
+        ],
       }
       const change: Change = {
         set: {
@@ -88,12 +114,12 @@ export class TaskProtocol {
       }
       try {
         const doc = await this.#index.takeOne(COLL, due, change, { order })
-        return doc === null ? null : { doc: doc as TaskRecord, nonce }
+        return doc === null ? null : { doc: doc as TaskRecord, nonce, sent }
       } catch (error) {
         if (isHubError(error, 'INVALID') || isHubError(error, 'CLOSED') || isHubError(error, 'DENIED') || tries >= 3)
           throw error
         const mine = await this.#mine(nonce, error)
-        if (mine !== undefined) return { doc: mine as TaskRecord, nonce }
+        if (mine !== undefined) return { doc: mine, nonce, sent }
       }
     }
   }
@@ -105,7 +131,7 @@ export class TaskProtocol {
         return (await this.#index.top(COLL, eq('claim', nonce))) as TaskRecord | undefined
       } catch (error) {
         if (isFinal(error)) throw error
-        await delay(pause * (0.5 + Math.random()))
+        await this.#sleep(pause * (0.5 + Math.random()))
       }
     }
     throw failure
@@ -119,7 +145,7 @@ export class TaskProtocol {
   }
 
   /** Result and status in one write (O3, B11). */
-  commit(claim: Claim, result: { readonly [name: string]: Value }, output: Value): Promise<Fenced> {
+  commit(claim: Claim, { result, output }: AttemptEnd): Promise<Fenced> {
     return this.#fenced(
       claim,
       { set: { status: 'finished', result, output, error: null, finished_at: this.#clock.now(), lease_until: null } },
@@ -127,107 +153,73 @@ export class TaskProtocol {
     )
   }
 
-  /** An attempt that failed: again with backoff while attempts are left, else failed. The partial result stays. */
+  /**
+   * An attempt that failed: pending again with backoff while attempts are left, else failed; cancelled where that was asked for meanwhile.
+   *
+   * @param o.infra The machine is at fault rather than the script; only explains.
+   * @param o.final No further attempt can help; and this one does not count, since nothing was run.
+   */
   async fail(
     claim: Claim,
     error: TaskError,
-    o: {
-      readonly result: { readonly [name: string]: Value }
-      readonly output: Value
-      readonly infra: boolean
-      readonly retryable: boolean
-      readonly counted?: boolean
-    },
-  ): Promise<Fenced | 'retrying' | 'failed' | 'cancelled'> {
+    end: AttemptEnd,
+    o: { readonly infra: boolean; readonly final?: boolean },
+  ): Promise<Fenced> {
     const { doc } = claim
     const now = this.#clock.now()
-    const final = !o.retryable || doc.attempts >= doc.max_attempts
-    const ended = await this.#fenced(
+    const final = o.final === true || doc.attempts >= doc.max_attempts
+    const set: Record<string, Value> = {
+      ...given(claim),
+      error: { ...error },
+      result: end.result,
+      output: end.output,
+      history: history(doc, error, now),
+    }
+    const inc = { epoch: 1, ...(o.infra ? { infra_failures: 1 } : {}), ...(o.final === true ? { attempts: -1 } : {}) }
+    return this.#fenced(
       claim,
-      {
-        set: {
-          status: final ? 'failed' : 'pending',
-          not_before: final ? now : new Date(now.getTime() + backoff(doc.attempts)),
-          error: { ...error },
-          result: o.result,
-          output: o.output,
-          claim: null,
-          last_claim: claim.nonce,
-          lease_until: null,
-          history: history(doc, error, now),
-          ...(final ? { finished_at: now } : {}),
-        },
-        inc: { epoch: 1, ...(o.infra ? { infra_failures: 1 } : {}), ...(o.counted === false ? { attempts: -1 } : {}) },
-      },
+      (asked) =>
+        asked || final
+          ? { set: { ...set, status: asked ? 'cancelled' : 'failed', finished_at: now }, inc }
+          : { set: { ...set, status: 'pending', not_before: new Date(now.getTime() + backoff(doc.attempts)) }, inc },
       (found) => found.last_claim === claim.nonce,
     )
-    if (ended === 'lost') return 'lost'
-    if (final) return 'failed'
-    return (await this.#cancelIfAsked(claim)) ? 'cancelled' : 'retrying'
   }
 
   /** Ends a running task whose cancellation was asked for. */
   cancelRunning(claim: Claim, output: Value): Promise<Fenced> {
     return this.#fenced(
       claim,
-      {
-        set: {
-          status: 'cancelled',
-          output,
-          claim: null,
-          last_claim: claim.nonce,
-          lease_until: null,
-          finished_at: this.#clock.now(),
-        },
-        inc: { epoch: 1 },
-      },
+      { set: { ...given(claim), status: 'cancelled', output, finished_at: this.#clock.now() }, inc: { epoch: 1 } },
       (doc) => doc.last_claim === claim.nonce,
     )
   }
 
-  /** Gives a task back without counting the attempt (graceful end, or a refusal). */
-  async release(claim: Claim): Promise<Fenced> {
-    const ended = await this.#fenced(
+  /** Gives a task back without counting the attempt (graceful end, or this runner cannot run anything). */
+  release(claim: Claim): Promise<Fenced> {
+    const inc = { epoch: 1, attempts: -1 }
+    return this.#fenced(
       claim,
-      {
-        set: { status: 'pending', claim: null, last_claim: claim.nonce, lease_until: null },
-        inc: { epoch: 1, attempts: -1 },
-      },
+      (asked) =>
+        asked
+          ? { set: { ...given(claim), status: 'cancelled', finished_at: this.#clock.now() }, inc }
+          : { set: { ...given(claim), status: 'pending' }, inc },
       (doc) => doc.last_claim === claim.nonce,
-    )
-    if (ended === 'written') await this.#cancelIfAsked(claim)
-    return ended
-  }
-
-  /** A cancellation that was asked for after the last heartbeat must not be forgotten by a task that goes back to pending. */
-  async #cancelIfAsked(claim: Claim): Promise<boolean> {
-    const where: Predicate = {
-      op: 'and',
-      of: [eq('_id', claim.doc._id), eq('status', 'pending'), { op: 'eq', path: ['cancel_requested'], value: true }],
-    }
-    return (
-      (await this.#index.update(COLL, where, {
-        set: { status: 'cancelled', finished_at: this.#clock.now() },
-        inc: { epoch: 1 },
-      })) > 0
     )
   }
 
   /** Takes expired leases back: cancelled, failed, or pending again with backoff. Anyone may call it, at any time. @returns how many. */
-  async reap(project: string): Promise<number> {
-    const now = await this.#clock.sync()
+  async reap(project: string, o: Call = {}): Promise<number> {
+    const now = await this.#clock.sync(o)
     const expired: Predicate = {
       op: 'and',
       of: [eq('status', 'running'), { op: 'lt', path: ['lease_until'], value: now }],
     }
     let reaped = 0
     const found: TaskRecord[] = []
-    for await (const doc of this.#index.find(
-      COLL,
-      { op: 'and', of: [eq('project_name', project), expired] },
-      { limit: 1000 },
-    ))
-      found.push(doc as TaskRecord)
+    // What is beyond the limit is taken by the next call, or by another runner's.
+    const own: Predicate = { op: 'and', of: [eq('project_name', project), expired] }
+    for await (const doc of this.#index.find(COLL, own, { ...o, limit: 1000 })) found.push(doc as TaskRecord)
     for (const doc of found) {
       const error: TaskError = {
         code: 'LEASE_EXPIRED',
@@ -245,30 +237,43 @@ export class TaskProtocol {
       }
       const where: Predicate = {
         op: 'and',
-        of: [eq('_id', doc._id), eq('epoch', doc.epoch), eq('claim', doc.claim as string), expired],
+        of: [
+          eq('_id', doc._id),
+          eq('epoch', doc.epoch),
+          eq('claim', doc.claim as string),
+          expired,
+          askedToStop(doc.cancel_requested),
+        ],
       }
-      if ((await this.#index.takeOne(COLL, where, { set, inc: { epoch: 1, infra_failures: 1 } })) !== null) reaped++
+      const change = { set, inc: { epoch: 1, infra_failures: 1 } }
+      if ((await this.#index.takeOne(COLL, where, change)) !== null) reaped++
     }
     return reaped
   }
 
-  /** Cancels what matches: waiting tasks at once, running ones by asking their runners. */
-  async cancel(where: Predicate): Promise<number> {
-    const waiting = await this.#index.update(
-      COLL,
-      { op: 'and', of: [where, { op: 'in', path: ['status'], values: ['pending', 'blocked'] }] },
-      { set: { status: 'cancelled', finished_at: this.#clock.now() }, inc: { epoch: 1 } },
-    )
-    const running = await this.#index.update(
-      COLL,
-      { op: 'and', of: [where, eq('status', 'running')] },
-      { set: { cancel_requested: true } },
-    )
-    return waiting + running
+  /**
+   * Cancels what matches: waiting tasks at once, running ones by asking their runners. A task may move from one state to the other between the two
+   * writes, so they are repeated until none is left that neither knows of. @returns how many.
+   */
+  async cancel(where: Predicate, o: Call = {}): Promise<number> {
+    const waiting: Predicate = {
+      op: 'and',
+      of: [where, { op: 'in', path: ['status'], values: ['pending', 'blocked'] }],
+    }
+    const running: Predicate = { op: 'and', of: [where, eq('status', 'running'), askedToStop(false)] }
+    let cancelled = 0
+    for (;;) {
+      const change = { set: { status: 'cancelled', finished_at: this.#clock.now() }, inc: { epoch: 1 } }
+      const found =
+        (await this.#index.update(COLL, running, { set: { cancel_requested: true } }, o)) +
+        (await this.#index.update(COLL, waiting, change, o))
+      cancelled += found
+      if (found === 0) return cancelled
+    }
   }
 
   /** Makes failed or cancelled tasks pending again, with all their attempts. */
-  requeue(where: Predicate): Promise<number> {
+  requeue(where: Predicate, o: Call = {}): Promise<number> {
     return this.#index.update(
       COLL,
       { op: 'and', of: [where, { op: 'in', path: ['status'], values: ['failed', 'cancelled'] }] },
@@ -284,19 +289,31 @@ export class TaskProtocol {
         inc: { epoch: 1 },
         unset: ['finished_at'],
       },
+      o,
     )
   }
 
   /**
    * A write under the fence; when it matched nothing or the reply was lost, the document decides. Never repeated blindly. An index that does not
    * answer is asked again for at least a minute: the work of hours may hang on this one write, and the fence makes a late one harmless.
+   *
+   * @param change Where it depends on whether a cancellation was asked for, that is part of the fence, so that none is forgotten.
    */
-  async #fenced(claim: Claim, change: Change, mine: (doc: TaskRecord) => boolean): Promise<Fenced> {
+  async #fenced(
+    claim: Claim,
+    change: Change | ((asked: boolean) => Change),
+    mine: (doc: TaskRecord) => boolean,
+  ): Promise<Fenced> {
     let failure: unknown
+    let asked = claim.doc.cancel_requested === true
     const until = performance.now() + Math.max(60_000, claim.doc.lease_ms)
     for (let pause = 50; performance.now() < until; pause = Math.min(pause * 2, 5000)) {
       try {
-        if ((await this.#index.takeOne(COLL, fence(claim), change)) !== null) return 'written'
+        const written =
+          typeof change === 'function'
+            ? await this.#index.takeOne(COLL, { op: 'and', of: [fence(claim), askedToStop(asked)] }, change(asked))
+            : await this.#index.takeOne(COLL, fence(claim), change)
+        if (written !== null) return written as TaskRecord
         failure = undefined
       } catch (error) {
         if (isFinal(error)) throw error
@@ -304,14 +321,18 @@ export class TaskProtocol {
       }
       try {
         const doc = (await this.#index.top(COLL, eq('_id', claim.doc._id))) as TaskRecord | undefined
-        if (doc !== undefined && mine(doc)) return 'written'
+        if (doc !== undefined && mine(doc)) return doc
         if (doc === undefined || doc.status !== 'running' || doc.claim !== claim.nonce || doc.epoch !== claim.doc.epoch)
-          return 'lost'
+          return null
+        if ((doc.cancel_requested === true) !== asked) {
+          asked = !asked
+          continue
+        }
       } catch (error) {
         if (isFinal(error)) throw error
         failure = error
       }
-      await delay(pause * (0.5 + Math.random()))
+      await this.#sleep(pause * (0.5 + Math.random()))
     }
     throw (
       failure ??
@@ -336,6 +357,17 @@ function fence(claim: Claim): Predicate {
     op: 'and',
     of: [eq('_id', claim.doc._id), eq('epoch', claim.doc.epoch), eq('claim', claim.nonce), eq('status', 'running')],
   }
+}
+
+/** Whether a cancellation was asked for, as a filter. */
+function askedToStop(asked: boolean): Predicate {
+  const yes: Predicate = { op: 'eq', path: ['cancel_requested'], value: true }
+  return asked ? yes : { op: 'not', of: yes }
+}
+
+/** What an owner that gives a task up writes in any case. `last_claim` keeps a lost reply decidable; only owners set it. */
+function given(claim: Claim): Record<string, Value> {
+  return { claim: null, last_claim: claim.nonce, lease_until: null }
 }
 
 function eq(field: string, value: string | number): Predicate {

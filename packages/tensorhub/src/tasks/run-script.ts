@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { realpathSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -9,7 +9,6 @@ import { HubError } from '@tensorhub/core'
 import { encodeLine, type FromChild, messageOf, type ToChild } from './child/wire.ts'
 import type { TaskScript } from './document.ts'
 import { OutputCapture } from './output-capture.ts'
-import { hashOfFiles, sha256 } from './script-files.ts'
 
 /** How one attempt's child ended. */
 export interface ScriptEnd {
@@ -42,52 +41,6 @@ const ENVIRONMENT = [
   'TF_CPP_MIN_LOG_LEVEL',
 ]
 
-/**
- * Writes a script's files where no one else can (mode 0700), and makes sure that they are what the task says.
- *
- * @throws INTEGRITY when a file does not hash to what the task names.
- */
-export async function unpack(
-  folder: string,
-  script: TaskScript,
-  files: Readonly<Record<string, Uint8Array>>,
-): Promise<void> {
-  const at = { scheme: 'hub', op: 'runTopTask', target: script.entry }
-  if (hashOfFiles(script.files) !== script.sha256)
-    throw new HubError(
-      'INTEGRITY',
-      "The task's list of script files does not hash to its script.sha256; it was altered.",
-      { at, reason: 'SCRIPT_HASH' },
-    )
-  await rm(folder, { recursive: true, force: true })
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  for (const { path, sha256: expected } of script.files) {
-    if (path.split('/').some((step) => step === '' || step === '.' || step === '..') || /[\\:\0]/.test(path))
-      throw new HubError('INTEGRITY', `The task's script has the file name '${path}', which leaves its folder.`, {
-        at,
-        reason: 'SCRIPT_HASH',
-      })
-    const bytes = Object.hasOwn(files, path) ? files[path] : undefined
-    if (bytes === undefined || sha256(bytes) !== expected)
-      throw new HubError(
-        'INTEGRITY',
-        `The script file '${path}' does not hash to what the task names; it was altered.`,
-        { at, reason: 'SCRIPT_HASH' },
-      )
-    const file = join(folder, ...path.split('/'))
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-    await writeFile(file, bytes, { mode: 0o600, flag: 'wx' })
-    if (sha256(await readFile(file)) !== expected)
-      throw new HubError('INTEGRITY', `The script file '${path}' changed while it was written.`, {
-        at,
-        reason: 'SCRIPT_HASH',
-      })
-  }
-  // Node must read .js as ES modules here, whatever folder this lies in.
-  if (!script.files.some((file) => file.path === 'package.json'))
-    await writeFile(join(folder, 'package.json'), '{"type":"module"}\n', { mode: 0o600 })
-}
-
 /** One fresh child process, in a group of its own. */
 export class ScriptProcess {
   readonly #child: ChildProcess
@@ -97,11 +50,12 @@ export class ScriptProcess {
   progress: unknown = null
   #message: FromChild | undefined
   #killing: NodeJS.Timeout | undefined
+  #ended = false
 
   constructor(
     folder: string,
-    entry: string,
-    start: Omit<ToChild & { kind: 'start' }, 'kind' | 'parent' | 'entry' | 'root' | 'base'>,
+    script: TaskScript,
+    start: Pick<ToChild & { kind: 'start' }, 'task' | 'connection' | 'keys'>,
     onOutput: ((text: string) => void) | undefined,
   ) {
     const bootstrap = new URL(
@@ -122,6 +76,34 @@ export class ScriptProcess {
       },
     )
     this.#child = child
+    this.end = new Promise((resolve, reject) => {
+      child.once('error', (cause) =>
+        reject(
+          new HubError('UNAVAILABLE', `A child process could not be started: ${cause.message}`, {
+            at: { scheme: 'hub', op: 'runTopTask' },
+            reason: 'SPAWN',
+            cause,
+            retryable: true,
+          }),
+        ),
+      )
+      let drain: NodeJS.Timeout | undefined
+      child.once('exit', () => {
+        // Whatever the script left behind in its group ends with it; what left the group must not hold the runner by its pipes.
+        this.#signal('SIGKILL')
+        this.#ended = true
+        clearTimeout(this.#killing)
+        drain = setTimeout(() => {
+          for (const stream of child.stdio) stream?.destroy()
+        }, DRAIN_MS)
+      })
+      child.once('close', (code, signal) => {
+        clearTimeout(drain)
+        resolve({ message: this.#message, code, signal, output: this.#output.text() })
+      })
+    })
+    // Without a process there may be no pipes either (no descriptors left); `error` tells.
+    if (child.pid === undefined) return
     for (const stream of [child.stdout, child.stderr] as Readable[]) {
       const decoder = new StringDecoder('utf8')
       stream.on('data', (piece: Buffer) => {
@@ -138,40 +120,17 @@ export class ScriptProcess {
     this.#send({
       kind: 'start',
       parent: process.pid,
-      entry: new URL(entry.split('/').map(encodeURIComponent).join('/'), root).href,
+      entry: pathToFileURL(join(folder, ...script.entry.split('/'))).href,
       root,
-      base: pathToFileURL(join(process.cwd(), 'tensorhub-runner.js')).href,
+      bases: runnerFiles().map((file) => pathToFileURL(file).href),
+      files: Object.fromEntries(script.files.map((file) => [file.path, file.sha256])),
       ...start,
-    })
-    this.end = new Promise((resolve, reject) => {
-      child.once('error', (cause) =>
-        reject(
-          new HubError('UNAVAILABLE', `A child process could not be started: ${cause.message}`, {
-            at: { scheme: 'hub', op: 'runTopTask' },
-            cause,
-            retryable: true,
-          }),
-        ),
-      )
-      let drain: NodeJS.Timeout | undefined
-      child.once('exit', () => {
-        // Whatever the script left behind in its group ends with it; what left the group must not hold the runner by its pipes.
-        this.#signal('SIGKILL')
-        drain = setTimeout(() => {
-          for (const stream of child.stdio) stream?.destroy()
-        }, DRAIN_MS)
-      })
-      child.once('close', (code, signal) => {
-        clearTimeout(this.#killing)
-        clearTimeout(drain)
-        resolve({ message: this.#message, code, signal, output: this.#output.text() })
-      })
     })
   }
 
   /** Asks the script to stop, then SIGTERM, then SIGKILL to its whole group. */
   stop(reason: string): void {
-    if (this.#killing !== undefined) return
+    if (this.#ended || this.#killing !== undefined) return
     this.#send({ kind: 'abort', reason })
     this.#killing = setTimeout(() => {
       this.#signal('SIGTERM')
@@ -190,12 +149,15 @@ export class ScriptProcess {
 
   #signal(signal: NodeJS.Signals): void {
     const pid = this.#child.pid
-    if (pid === undefined) return
+    // Once it has ended its number may be somebody else's.
+    if (pid === undefined || this.#ended) return
     try {
       if (process.platform === 'win32') this.#child.kill(signal)
       else process.kill(-pid, signal)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      // Gone, or (EPERM) its members run as another user by now, where nothing can be done: neither may end the runner.
+      const { code } = error as NodeJS.ErrnoException
+      if (code !== 'ESRCH' && code !== 'EPERM') throw error
     }
   }
 
@@ -226,4 +188,18 @@ export class ScriptProcess {
       if (size > LINE_LIMIT) spoil('RangeError', 'The result is larger than 64 MiB; save it with task.hub instead.')
     })
   }
+}
+
+/** Files, there or not, in the folders where packages of the runner lie: the working folder, then that of its program. */
+function runnerFiles(): string[] {
+  const files = [join(process.cwd(), 'tensorhub-runner.js')]
+  const program = process.argv[1]
+  if (program !== undefined) {
+    try {
+      files.push(realpathSync(program))
+    } catch {
+      // Started without a file (`node -e`): there is no such folder.
+    }
+  }
+  return files
 }

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { readFile, realpath } from 'node:fs/promises'
-import { stripTypeScriptTypes } from 'node:module'
+import { readFile, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, relative, resolve, sep } from 'node:path'
-import { HubError } from '@tensorhub/core'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { type ErrorPlace, HubError } from '@tensorhub/core'
 import { init, parse } from 'es-module-lexer/minimal'
 import type { ScriptFile, TaskScript } from './document.ts'
+import { stripTypes } from './strip-types.ts'
 
 export interface CollectedScript {
   readonly script: TaskScript
@@ -26,8 +27,10 @@ const MOST_BYTES = 64 * 1024 * 1024
 /**
  * Reads a script and everything it imports by a relative path, all from inside its own folder, so that the task runs on any machine.
  *
- * @throws NOT_FOUND for a missing script, DENIED for one that cannot be read, INVALID for an import that is missing, leaves the folder or is
- *   absolute, naming file and import.
+ * Only what static imports and literal dynamic ones name is seen: not `new URL('./x', import.meta.url)`, nor a path that is computed.
+ *
+ * @throws NOT_FOUND for a missing script, DENIED for one that cannot be read, INVALID for an import that is missing, a link, absolute, or leaves
+ *   the folder, naming file and import.
  */
 export async function collectScript(path: string): Promise<CollectedScript> {
   const at = { scheme: 'hub', op: 'createTask', target: path }
@@ -38,6 +41,7 @@ export async function collectScript(path: string): Promise<CollectedScript> {
     throw unreadable(error, path, at)
   }
   const root = dirname(entryPath)
+  const inside = root.endsWith(sep) ? root : root + sep
   const lang = MODULES[extname(entryPath)]
   if (lang === undefined)
     throw new HubError(
@@ -52,36 +56,30 @@ export async function collectScript(path: string): Promise<CollectedScript> {
   ]
   let bytes = 0
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    const name = relative(root, next.file).split(sep).join('/')
+    const { file, from, as } = next
+    const name = relative(root, file).split(sep).join('/')
     if (Object.hasOwn(files, name)) continue
+    checkName(name, at)
     let content: Buffer
     try {
-      const real = await realpath(next.file)
-      if (real !== root && !real.startsWith(root + sep)) throw outside(next.from, next.as, at)
-      content = await readFile(real)
+      content = await readInside(inside, file, MOST_BYTES - bytes, from, as, at)
     } catch (error) {
-      if (next.from === undefined || error instanceof HubError)
-        throw error instanceof HubError ? error : unreadable(error, path, at)
+      if (error instanceof HubError) throw error
+      if (from === undefined) throw unreadable(error, path, at)
       throw new HubError(
         'INVALID',
-        `'${next.from}' imports '${next.as}', which cannot be read; imports are resolved as Node does, with their endings.`,
+        `'${from}' imports '${as}', which cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}); imports are resolved as Node does, with their endings.`,
         { at, path: 'script', cause: error },
       )
     }
     bytes += content.byteLength
-    if (Object.keys(files).length >= MOST_FILES || bytes > MOST_BYTES)
-      throw new HubError(
-        'INVALID',
-        `The script imports more than ${MOST_FILES} files or ${MOST_BYTES} bytes; save data as a dataset instead.`,
-        { at, path: 'script' },
-      )
-    files[name] = new Uint8Array(content)
-    if (MODULES[extname(next.file)] === undefined) continue
-    for (const specifier of importsOf(content.toString('utf8'), next.file, name, at)) {
-      if (/^(file:|[a-z]:[\\/]|\/|\\)/i.test(specifier)) throw outside(name, specifier, at)
-      if (!specifier.startsWith('./') && !specifier.startsWith('../')) continue // A package or node: module; the runner has its own.
-      const target = resolve(dirname(next.file), decodeURIComponent(specifier))
-      if (!target.startsWith(root + sep)) throw outside(name, specifier, at)
+    if (Object.keys(files).length >= MOST_FILES) throw tooMuch(at)
+    Object.defineProperty(files, name, { value: new Uint8Array(content), enumerable: true })
+    if (MODULES[extname(file)] === undefined) continue
+    for (const specifier of importsOf(content.toString('utf8'), file, name, at)) {
+      const target = targetOf(specifier, file, name, at)
+      if (target === undefined) continue // A package or node: module; the runner has its own.
+      if (!target.startsWith(inside)) throw outside(name, specifier, at)
       if (MODULES[extname(target)] === undefined && !DATA.includes(extname(target))) {
         throw new HubError(
           'INVALID',
@@ -96,10 +94,75 @@ export async function collectScript(path: string): Promise<CollectedScript> {
   return { script: { sha256: hashOfFiles(listed), files: listed, entry: basename(entryPath), lang }, files }
 }
 
-/** sha256 over the sorted lines `<path>\0<sha256>\n`. */
+/** The file a relative import means, by Node's own rules for URLs; undefined for a package. @throws INVALID for an absolute or malformed one. */
+function targetOf(specifier: string, file: string, name: string, at: ErrorPlace): string | undefined {
+  if (/^(file:|[a-z]:[\\/]|\/|\\)/i.test(specifier)) throw outside(name, specifier, at)
+  if (!/^\.\.?(\/|$)/.test(specifier)) return undefined
+  try {
+    const url = new URL(specifier, pathToFileURL(file))
+    if (url.search !== '' || url.hash !== '') throw new Error('a file name with ? or # must be percent-encoded')
+    return fileURLToPath(url)
+  } catch (cause) {
+    throw new HubError(
+      'INVALID',
+      `'${name}' imports '${specifier}', which names no file: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      { at, path: 'script', cause },
+    )
+  }
+}
+
+/** Reads a file that is really there under this very name: a link would be another file, with other imports, on a runner. */
+async function readInside(
+  inside: string,
+  file: string,
+  most: number,
+  from: string | undefined,
+  as: string,
+  at: ErrorPlace,
+): Promise<Buffer> {
+  const real = await realpath(file)
+  if (!real.startsWith(inside)) throw outside(from, as, at)
+  if (real !== file)
+    throw new HubError(
+      'INVALID',
+      `'${from ?? as}' imports '${as}', which is a symbolic link or another spelling of '${relative(inside, real).split(sep).join('/')}'; import that.`,
+      { at, path: 'script', reason: 'IMPORT_LINK' },
+    )
+  const info = await stat(real)
+  if (!info.isFile())
+    throw new HubError(
+      'INVALID',
+      from === undefined
+        ? `The script '${as}' is ${info.isDirectory() ? 'a folder' : 'no file'}.`
+        : `'${from}' imports '${as}', which is ${info.isDirectory() ? 'a folder' : 'no file'}.`,
+      { at, path: 'script' },
+    )
+  if (info.size > most) throw tooMuch(at)
+  return readFile(real)
+}
+
+/** @throws INVALID for a name that another system would read as several steps or a drive. */
+function checkName(name: string, at: ErrorPlace): void {
+  if (/[\\:\0]/.test(name))
+    throw new HubError(
+      'INVALID',
+      `The script file '${name}' has a backslash or colon in its name and could not be written on every runner; rename it.`,
+      { at, path: 'script' },
+    )
+}
+
+function tooMuch(at: ErrorPlace): HubError {
+  return new HubError(
+    'INVALID',
+    `The script imports more than ${MOST_FILES} files or ${MOST_BYTES} bytes; save data as a dataset instead.`,
+    { at, path: 'script' },
+  )
+}
+
+/** sha256 over the lines `<path>\0<sha256>\n`, sorted by their UTF-8 bytes (as `LC_ALL=C sort` does). */
 export function hashOfFiles(files: readonly ScriptFile[]): string {
-  const lines = files.map((file) => `${file.path}\0${file.sha256}\n`).sort()
-  return createHash('sha256').update(lines.join('')).digest('hex')
+  const lines = files.map((file) => Buffer.from(`${file.path}\0${file.sha256}\n`)).sort(Buffer.compare)
+  return createHash('sha256').update(Buffer.concat(lines)).digest('hex')
 }
 
 export function sha256(bytes: Uint8Array): string {
@@ -107,14 +170,9 @@ export function sha256(bytes: Uint8Array): string {
 }
 
 /** What a module imports statically, and dynamically by a literal. Type-only imports are gone with the types. */
-function importsOf(
-  source: string,
-  file: string,
-  name: string,
-  at: { scheme: string; op: string; target: string },
-): string[] {
+function importsOf(source: string, file: string, name: string, at: ErrorPlace): string[] {
   try {
-    const code = MODULES[extname(file)] === 'typescript' ? stripTypeScriptTypes(source) : source
+    const code = MODULES[extname(file)] === 'typescript' ? stripTypes(source) : source
     const [imports] = parse(code)
     return imports.map((found) => found.n).filter((n): n is string => n !== undefined)
   } catch (cause) {
@@ -126,11 +184,7 @@ function importsOf(
   }
 }
 
-function outside(
-  from: string | undefined,
-  specifier: string,
-  at: { scheme: string; op: string; target: string },
-): HubError {
+function outside(from: string | undefined, specifier: string, at: ErrorPlace): HubError {
   return new HubError(
     'INVALID',
     `'${from ?? specifier}' imports '${specifier}', which lies outside the script's folder and would not exist on a runner; put it inside, or make it a package.`,
@@ -142,7 +196,7 @@ function outside(
   )
 }
 
-function unreadable(error: unknown, path: string, at: { scheme: string; op: string; target: string }): HubError {
+function unreadable(error: unknown, path: string, at: ErrorPlace): HubError {
   const code = (error as NodeJS.ErrnoException).code
   if (code === 'ENOENT' || code === 'ENOTDIR')
     return new HubError('NOT_FOUND', `The script '${path}' does not exist (seen from ${process.cwd()}).`, {
@@ -150,8 +204,6 @@ function unreadable(error: unknown, path: string, at: { scheme: string; op: stri
       path: 'script',
       cause: error,
     })
-  if (code === 'EISDIR')
-    return new HubError('INVALID', `The script '${path}' is a folder.`, { at, path: 'script', cause: error })
   return new HubError('DENIED', `The script '${path}' cannot be read (${code ?? String(error)}).`, {
     at,
     path: 'script',

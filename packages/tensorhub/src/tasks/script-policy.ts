@@ -23,30 +23,28 @@ export function effectivePolicy(given: ScriptPolicy | undefined, embedded: boole
   if (policy === undefined) {
     throw new HubError(
       'DENIED',
-      "This hub is shared, and no scripts are allowed here: whoever can write tasks could run code on this machine. Say which may run, in connect or in the call: scripts: 'any', { hashes: ['…script.sha256'] } or { handlers: { taskName: fn } }.",
+      "No scripts are allowed here: this hub is not a folder of this user alone, so somebody else who can write tasks could run code on this machine. Say which may run, in connect or in the call: scripts: 'any', { hashes: ['…script.sha256'] } or { handlers: { taskName: fn } }.",
       { at, reason: 'SCRIPTS_REFUSED' },
     )
   }
+  return checkPolicy(policy)
+}
+
+/** @throws INVALID for what is no policy. */
+export function checkPolicy(policy: unknown): ScriptPolicy {
   if (policy === 'any') return policy
-  if (typeof policy === 'object' && policy !== null) {
-    const keys = Object.keys(policy)
-    if (
-      keys.length === 1 &&
-      'hashes' in policy &&
-      Array.isArray(policy.hashes) &&
-      policy.hashes.every((hash) => /^[0-9a-f]{64}$/.test(hash))
-    )
-      return policy
-    if (
-      keys.length === 1 &&
-      'handlers' in policy &&
-      Object.values(policy.handlers).every((handler) => typeof handler === 'function')
-    )
-      return policy
+  if (typeof policy === 'object' && policy !== null && Object.keys(policy).length === 1) {
+    const { hashes, handlers } = policy as { hashes?: unknown; handlers?: unknown }
+    if (Array.isArray(hashes) && hashes.every((hash) => typeof hash === 'string' && /^[0-9a-f]{64}$/.test(hash)))
+      return { hashes }
+    if (typeof handlers === 'object' && handlers !== null && !Array.isArray(handlers)) {
+      const named = handlers as Record<string, TaskHandler>
+      if (Object.values(named).every((handler) => typeof handler === 'function')) return { handlers: named }
+    }
   }
   throw new HubError(
     'INVALID',
-    "scripts is 'any', { hashes: [64 hex digits …] } or { handlers: { taskName: function } }.",
+    "scripts is 'any', { hashes: [64 hex digits in lower case …] } or { handlers: { taskName: function } }.",
     { at, path: 'scripts' },
   )
 }

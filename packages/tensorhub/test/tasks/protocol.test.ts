@@ -72,7 +72,7 @@ describe('cancelling', { timeout: 60_000 }, () => {
     const run = hub.runTopTask('t')
     await waitUntil(() => existsSync(mark), 'the script')
     await hub.createTask('t', path, { which: 'waiting' })
-    expect(await hub.tasks.cancel({})).toEqual({ documents: 2 })
+    expect(await hub.tasks.cancel({ task_name: 't' })).toEqual({ documents: 2 })
     expect(await run).toMatchObject({ status: 'cancelled', attempt: 1, error: { code: 'CANCELLED' } })
     expect(await hub.tasks.wait()).toMatchObject({ ok: false, cancelled: 2 })
     expect(await hub.tasks.requeue({ which: 'waiting' })).toEqual({ documents: 1 })
@@ -225,7 +225,7 @@ describe('waiting', { timeout: 60_000 }, () => {
     await hub.createTask('t', await script('export default () => ({})'))
     expect(await other.checkUnfinishedTask()).toBe(false)
     expect(await other.runTopTask()).toBe(false)
-    expect(await other.tasks.cancel({})).toEqual({ documents: 0 })
+    expect(await other.tasks.cancel({ task_name: 't' })).toEqual({ documents: 0 })
     expect(await other.deleteTasks()).toMatchObject({ documents: 0 })
   })
 

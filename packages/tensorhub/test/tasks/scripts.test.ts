@@ -28,7 +28,7 @@ describe('a script', { timeout: 60_000 }, () => {
     })
     expect(task?.result['nan']).toBeNaN()
     expect(await hub.runTopTask('t')).toBe(false)
-    expect(await readdir(join(hub.folder, 'work', task?._id as string))).toEqual([])
+    expect(await readdir(join(hub.folder, 'work'))).toEqual([])
   })
 
   it('whose named exports are the results, and that imports the task', async () => {

@@ -1,4 +1,5 @@
-import { writeSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { readFileSync, writeSync } from 'node:fs'
 import { createRequire, registerHooks } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -8,6 +9,7 @@ import { lookUpFrom } from '../../connect/program.ts'
 import type { openHubLater } from '../../open.ts'
 import type { Task } from '../task.ts'
 import { setCurrentTask } from './current-task.ts'
+import { errorOf, resultOf } from './result.ts'
 import { decodeLine, encodeLine, type FromChild, type ToChild } from './wire.ts'
 
 /** The child process of one attempt: takes its orders on standard input, runs the script, answers on descriptor 3. */
@@ -40,18 +42,16 @@ lines.on('close', () => aborted.abort(new Error('the runner is gone')))
 
 async function run(start: ToChild & { kind: 'start' }): Promise<void> {
   new Worker(sibling('./watchdog'), { workerData: { parent: start.parent }, execArgv: [], stdin: false }).unref()
-  lookUpFrom(start.base)
-  resolveFrom(start.root, start.base)
+  lookUpFrom(start.bases[0] as string)
+  guardFiles(start)
   const task = taskOf(start)
   setCurrentTask(task)
   let code = 0
   // As if the script had been started by itself, for those that ask whether they are the main program (B15).
   process.argv[1] = fileURLToPath(start.entry)
   try {
-    const module = (await import(start.entry)) as Record<string, unknown>
-    const entry = module['default']
-    const returned = typeof entry === 'function' ? await (entry as (task: Task) => unknown)(task) : { ...module }
-    send(resultOf(returned, start.keys, typeof entry === 'function'))
+    const module = (await import(start.entry)) as Readonly<Record<string, unknown>>
+    send(resultOf(await resultsOfModule(module, task), start.keys))
   } catch (error) {
     code = 1
     send(errorOf(error))
@@ -60,37 +60,15 @@ async function run(start: ToChild & { kind: 'start' }): Promise<void> {
   process.exit(code)
 }
 
-/** Each value by itself, so that one that cannot be stored does not take the others with it (B12). */
-function resultOf(returned: unknown, keys: readonly string[], called: boolean): FromChild {
-  if (returned !== undefined && returned !== null && (typeof returned !== 'object' || Array.isArray(returned))) {
-    if (keys.length === 0 && called)
-      throw new TypeError(
-        `the script's default export must return an object of results (or nothing), not ${Array.isArray(returned) ? 'an array' : `a ${typeof returned}`}`,
-      )
-  }
-  const all = (returned ?? {}) as Record<string, unknown>
-  const wanted = keys.length > 0 ? keys : Object.keys(all)
-  const values: Record<string, unknown> = {}
-  const bad: { key: string; why: string }[] = []
-  const missing: string[] = []
-  for (const key of wanted) {
-    if (!Object.hasOwn(all, key) || all[key] === undefined) {
-      if (keys.length > 0) missing.push(key)
-      continue
-    }
-    try {
-      encodeLine(all[key])
-      Object.defineProperty(values, key, { value: all[key], enumerable: true })
-    } catch (error) {
-      bad.push({ key, why: error instanceof Error ? error.message : String(error) })
-    }
-  }
-  return { kind: 'result', values, bad, missing }
-}
-
-function errorOf(error: unknown): FromChild {
-  const e = error instanceof Error ? error : new Error(format(error))
-  return { kind: 'error', name: e.name, message: e.message, stack: e.stack ?? '' }
+/** What the default export returns, or else the named exports. */
+async function resultsOfModule(module: Readonly<Record<string, unknown>>, task: Task): Promise<unknown> {
+  if (!Object.hasOwn(module, 'default')) return { ...module }
+  const entry = module['default']
+  if (typeof entry !== 'function')
+    throw new TypeError(
+      `the script's default export must be a function that is given the task, not a ${typeof entry}; results that are plain values are named exports`,
+    )
+  return (entry as (task: Task) => unknown)(task)
 }
 
 function taskOf(start: ToChild & { kind: 'start' }): Task {
@@ -123,8 +101,13 @@ function taskOf(start: ToChild & { kind: 'start' }): Task {
   }
 }
 
-/** Bare imports of the script are looked up from the runner's folder; `tensorhub` is this copy of it. */
-function resolveFrom(root: string, base: string): void {
+/**
+ * What the script's own files import and hold. Bare imports are looked up from the runner's folders; `tensorhub` is this copy of it. And a file
+ * that was uploaded runs only as it was uploaded: its bytes are hashed once more as Node reads them, so that one exchanged after the runner
+ * checked it never runs.
+ */
+function guardFiles(start: ToChild & { kind: 'start' }): void {
+  const { root, bases, files } = start
   const own: Readonly<Record<string, string>> = {
     tensorhub: new URL(`../../index${EXTENSION}`, import.meta.url).href,
     'tensorhub/task': new URL(`../task-module${EXTENSION}`, import.meta.url).href,
@@ -135,7 +118,30 @@ function resolveFrom(root: string, base: string): void {
         return next(specifier, context)
       const known = own[specifier]
       if (known !== undefined) return { url: known, shortCircuit: true }
-      return next(specifier, { ...context, parentURL: base })
+      let missing: unknown
+      for (const base of bases) {
+        try {
+          return next(specifier, { ...context, parentURL: base })
+        } catch (error) {
+          const { code } = error as NodeJS.ErrnoException
+          if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') throw error
+          missing ??= error
+        }
+      }
+      throw missing
+    },
+    load(url, context, next) {
+      const loaded = next(url, context)
+      if (!url.startsWith(root)) return loaded
+      const path = decodeURIComponent(new URL(url).pathname.slice(new URL(root).pathname.length))
+      const expected = Object.hasOwn(files, path) ? files[path] : undefined
+      // A file that the script made itself, while it ran, is its own business.
+      if (expected === undefined) return loaded
+      const { source } = loaded
+      const bytes = source === null || source === undefined ? readFileSync(fileURLToPath(url)) : (source as Uint8Array)
+      if (createHash('sha256').update(bytes).digest('hex') !== expected)
+        throw new Error(`the script file '${path}' was changed after its task was created`)
+      return loaded
     },
   })
 }

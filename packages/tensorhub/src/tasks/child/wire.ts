@@ -6,10 +6,13 @@ export type ToChild =
   | {
       readonly kind: 'start'
       readonly parent: number
-      /** URL of the entry file, of the folder of unpacked files, and of the runner's own folder (for bare imports). */
+      /** URLs of the entry file, and of the folder of unpacked files (ending in a slash). */
       readonly entry: string
       readonly root: string
-      readonly base: string
+      /** URLs of files in the runner's own folders; bare imports are looked up from each in turn. */
+      readonly bases: readonly string[]
+      /** sha256 in hex by a file's relative name. */
+      readonly files: Readonly<Record<string, string>>
       readonly task: {
         readonly id: string
         readonly name: string
