@@ -5,7 +5,7 @@ import type { Usage } from './filter.ts'
 /** The third query by a field over so many documents makes an index for it; at most so many a collection (the hub's rule). */
 const QUERIES = 3
 export const INDEX_FROM = 1000
-const MOST = 32
+export const MOST_INDEXES = 32
 const DONE = Number.POSITIVE_INFINITY
 
 /** Fields whose own indexes the hub makes, or that lead every index. */
@@ -16,9 +16,6 @@ const OPPOSITE = '\u0000'
 /** Counts which fields queries use, and says when one deserves an index. */
 export class AutoIndex {
   readonly #counts = new Map<string, Map<string, number>>()
-  readonly #made = new Map<string, number>()
-  /** Why the last index that failed could not be made. */
-  lastFailure: unknown
 
   /** A query over more than INDEX_FROM documents that no index served. */
   used(coll: string, usage: Usage, order: Order): void {
@@ -64,9 +61,6 @@ export class AutoIndex {
     for (const [key, count] of counts ?? []) {
       if (count < QUERIES || count === DONE) continue
       counts?.set(key, DONE)
-      const made = this.#made.get(coll) ?? 0
-      if (made >= MOST) continue
-      this.#made.set(coll, made + 1)
       const keys: OrderKey[] = key
         .replace(OPPOSITE, '')
         .split('+')
@@ -77,10 +71,8 @@ export class AutoIndex {
   }
 
   /** An index could not be made: it is due again after as many queries as the first time. */
-  failed(coll: string, key: string, error: unknown): void {
-    this.lastFailure = error
+  failed(coll: string, key: string): void {
     this.#counts.get(coll)?.set(key, 0)
-    this.#made.set(coll, (this.#made.get(coll) ?? 1) - 1)
   }
 }
 

@@ -4,15 +4,21 @@ import { type SqlValue, sqlValue } from './filter.ts'
 /**
  * A text that is the same for filters that differ only in their values, with the values pushed to `params` in the order of the compiled filter; so
  * that a query that comes again is not compiled again. Undefined for filters that are more than comparisons with scalars joined by "and".
+ *
+ * @param isScalar Whether a comparison of the field compiles to one comparison with one value, and so to one parameter.
  */
-export function filterShape(where: Predicate, params: SqlValue[]): string | undefined {
+export function filterShape(
+  where: Predicate,
+  params: SqlValue[],
+  isScalar: (path: string) => boolean,
+): string | undefined {
   switch (where.op) {
     case 'everything':
       return '*'
     case 'and': {
       let shape = '('
       for (const part of where.of) {
-        const inner = filterShape(part, params)
+        const inner = filterShape(part, params, isScalar)
         if (inner === undefined) return undefined
         shape += inner
       }
@@ -24,9 +30,10 @@ export function filterShape(where: Predicate, params: SqlValue[]): string | unde
     case 'lt':
     case 'lte': {
       const { value } = where
-      if (!isScalar(value)) return undefined
+      const path = where.path.join('.')
+      if (!isOneValue(value) || !isScalar(path)) return undefined
       params.push(sqlValue(value))
-      return `${where.op}${rankOf(value as Value)}${where.path.join('.')}\u0000`
+      return `${where.op}${rankOf(value as Value)}${path}\u0000`
     }
     default:
       return undefined
@@ -34,6 +41,6 @@ export function filterShape(where: Predicate, params: SqlValue[]): string | unde
 }
 
 /** Null, NaN and arrays compile to something else than one comparison. */
-function isScalar(value: Operand): boolean {
+function isOneValue(value: Operand): boolean {
   return value !== null && !Array.isArray(value) && !Number.isNaN(value)
 }

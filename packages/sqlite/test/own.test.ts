@@ -70,6 +70,70 @@ describe('values', () => {
   })
 })
 
+describe('queries that come again', () => {
+  it('bind their own values, where a path through arrays leaves some of them to JavaScript', async () => {
+    const { store } = await temporaryIndex()
+    await store.insert('c', [
+      { _id: 'list', n: [0] },
+      { _id: 'number', n: 0 },
+      { _id: 'nested', o: [{ n: 0 }] },
+    ])
+    const found = async (filter: Record<string, unknown>) =>
+      (await collect(store.find('c', where(filter)))).map((doc) => doc._id)
+    // Twice each: the second time the statement is known.
+    for (let i = 0; i < 2; i++) {
+      expect(await found({ n: 0, 'n.0': { $gt: -1 } })).toEqual(['list'])
+      expect(await found({ n: 0, 'n.0': { $gt: i } })).toEqual([])
+      expect(await store.count('c', where({ n: 0, 'n.0': { $gt: -1 } }))).toBe(1)
+      expect(await found({ 'o.n': 0, o: { $type: 'array' } })).toEqual(['nested'])
+      expect(await found({ n: i })).toEqual(i === 0 ? ['list', 'number'] : [])
+    }
+  })
+
+  it('are compiled anew once a field holds an array', async () => {
+    const { store } = await temporaryIndex()
+    await store.insert('c', [{ _id: 'a', n: 1 }])
+    expect(await store.count('c', where({ n: 2 }))).toBe(0)
+    await store.insert('c', [{ _id: 'b', n: [2] }])
+    expect(await store.count('c', where({ n: 2 }))).toBe(1)
+    expect((await store.top('c', where({ n: 2 })))?._id).toBe('b')
+  })
+})
+
+describe('connections', () => {
+  it('write with synchronous=FULL into a WAL and never wait inside SQLite', async () => {
+    const { store } = await temporaryIndex()
+    await store.open()
+    const database = store.driver.native?.() as DatabaseSync
+    const pragma = (name: string) => Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]
+    expect([pragma('synchronous'), pragma('journal_mode'), pragma('busy_timeout')]).toEqual([2, 'wal', 0])
+  })
+
+  it('read in batches, and let the event loop turn between them', async () => {
+    const { store } = await temporaryIndex({ autoIndex: false })
+    await fill(store, 'c', 4000, (i) => ({ v: i }))
+    let turns = 0
+    const counting = setInterval(() => turns++, 0)
+    let n = 0
+    for await (const _doc of store.find('c', where({}))) n++
+    clearInterval(counting)
+    expect(n).toBe(4000)
+    expect(turns).toBeGreaterThan(4)
+  })
+
+  it('of a driver that was closed are made anew when it is opened again', async () => {
+    const { file } = await temporaryIndex()
+    const driver = sqlite({ file })
+    for (let i = 0; i < 3; i++) {
+      const store = new IndexStore(driver)
+      await store.insert('c', [{ _id: `d${i}`, n: [i] }])
+      expect(await store.count('c', where({ n: { $gte: 0 } }))).toBe(i + 1)
+      await store.close()
+    }
+    await expect(driver.count('c', where({}), {})).rejects.toMatchObject({ code: 'CLOSED' })
+  })
+})
+
 describe('group commit', () => {
   it('one failing write of a transaction fails alone', async () => {
     const { store } = await temporaryIndex()
@@ -260,5 +324,7 @@ describe('files', () => {
     expect(() => sqlite({ file: ':memory:' })).toThrow(/memoryIndex/)
     expect(() => sqlite({ file: 'x', speed: 1 } as never)).toThrow(/no option 'speed'/)
     expect(() => sqlite({})).toThrow(/needs either/)
+    expect(() => sqlite({ file: 'x', lockTimeout: -1 })).toThrow(/lockTimeout/)
+    expect(() => sqlite({ file: 'x', autoIndex: 1 } as never)).toThrow(/autoIndex/)
   })
 })

@@ -10,10 +10,11 @@ const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url))
 const LONG = 120_000
 
 /** Starts a child; `lines` fills as it prints, `ended` resolves with its exit. */
-function start(file: string, mode: string, name: string) {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', CHILD, file, mode, name], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+function start(file: string, mode: string, name: string, fileLimit?: number) {
+  const command = [process.execPath, '--disable-warning=ExperimentalWarning', CHILD, file, mode, name]
+  const limited =
+    fileLimit === undefined ? command : ['sh', '-c', `ulimit -f ${fileLimit}; exec "$@"`, 'sh', ...command]
+  const child = spawn(limited[0] as string, limited.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] })
   let out = ''
   let errors = ''
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
@@ -90,6 +91,27 @@ describe('processes', () => {
         for (const { ended } of runners) expect(await ended).toEqual({ code: 0, errors: '' })
         expect(integrity(file)).toBe('ok')
       }
+    },
+    LONG,
+  )
+
+  it.skipIf(process.platform === 'win32')(
+    'a write that the disk refuses is an error; what was acknowledged is there, and the file whole',
+    async () => {
+      const file = join(await temporaryFolder(), 'index.db')
+      // Beyond this size the system refuses every write with EFBIG, which is to SQLite an I/O error like any other.
+      const writer = start(file, 'insert', 'w', 1000)
+      expect((await writer.ended).errors).toBe('')
+      const lines = writer.lines()
+      expect(lines.at(-1)).toBe('error UNKNOWN')
+      const acknowledged = lines.filter((line) => !line.startsWith('error'))
+      expect(acknowledged.length).toBeGreaterThan(50)
+      const store = openFile(file)
+      const present = new Set((await collect(store.find('c', where({})))).map((doc) => doc._id))
+      expect(acknowledged.filter((id) => !present.has(id))).toEqual([])
+      await store.insert('c', [{ _id: 'after' }])
+      await store.close()
+      expect(integrity(file)).toBe('ok')
     },
     LONG,
   )

@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest'
-import { fill, keys, order, plan, temporaryIndex, where } from './temporary-index.ts'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { fill, keys, openFile, order, plan, temporaryIndex, where } from './temporary-index.ts'
 
 const SEARCH = /^SEARCH c_\w+ USING INDEX \S+ \(.*\)$/
 
@@ -66,12 +67,48 @@ describe('query plans', () => {
     await fill(store, 'large', 1500, (i) => ({ project_name: 'p', model_name: 'm', time: new Date(i) }))
     for (let i = 0; i < 5; i++)
       await store.top('large', where({ project_name: 'p', model_name: 'm' }), { order: order({ time: -1, _id: -1 }) })
-    const database = store.driver.native?.() as import('node:sqlite').DatabaseSync
+    const database = store.driver.native?.() as DatabaseSync
     expect(
       database
         .prepare("SELECT count(*) AS n FROM sqlite_schema WHERE type='index' AND name LIKE 'i\\_%' ESCAPE '\\'")
         .get(),
     ).toEqual({ n: 1 })
+  })
+
+  it('makes at most 32 indexes a collection, whichever process made them', async () => {
+    const { store, file } = await temporaryIndex()
+    const fields = Array.from({ length: 40 }, (_, i) => `tag${i}`)
+    await fill(store, 'models', 1100, (i) => Object.fromEntries(fields.map((name) => [name, i])))
+    const query = async (index: typeof store, names: readonly string[]) => {
+      for (const name of names) for (let i = 0; i < 3; i++) await index.count('models', where({ [name]: 5 }))
+    }
+    await query(store, fields.slice(0, 20))
+    await query(openFile(file), fields.slice(20))
+    const database = store.driver.native?.() as DatabaseSync
+    const made = database
+      .prepare("SELECT count(*) AS n FROM sqlite_schema WHERE type='index' AND tbl_name='c_models' AND sql IS NOT NULL")
+      .get()
+    expect(made).toEqual({ n: 32 })
+    // Asked for, one more is made all the same.
+    await store.ensureIndex('models', keys('tag39'))
+    expect(await plan(store, 'models', { tag39: 5 })).toMatch(SEARCH)
+  })
+
+  it('answers without an index, and warns, where one cannot be made', async () => {
+    const { store, file } = await temporaryIndex({ lockTimeout: 50 })
+    await fill(store, 'models', 1500, (i) => ({ accuracy: i }))
+    const warnings: Error[] = []
+    const onWarning = (warning: Error) => warnings.push(warning)
+    process.on('warning', onWarning)
+    onTestFinished(() => void process.off('warning', onWarning))
+    const holder = new DatabaseSync(file)
+    onTestFinished(() => holder.close())
+    holder.exec('BEGIN IMMEDIATE')
+    for (let i = 0; i < 3; i++) expect(await store.count('models', where({ accuracy: 5 }))).toBe(1)
+    await expect.poll(() => warnings.map((warning) => warning.message).join()).toMatch(/No index of models .*accuracy/)
+    holder.exec('ROLLBACK')
+    for (let i = 0; i < 3; i++) expect(await store.count('models', where({ accuracy: 5 }))).toBe(1)
+    expect(await plan(store, 'models', { accuracy: 5 })).toMatch(SEARCH)
   })
 
   it('claims and reaps tasks by index', async () => {
