@@ -1,18 +1,35 @@
-/** The closed list of error codes. Codes are API and stay; messages may change. */
+/**
+ * The closed list of error codes. Codes are API and stay; messages may change. docs/errors.md is written from the comments here:
+ * what it means, then what to do.
+ */
 export type ErrorCode =
+  /** What was named is not there: a blob, a script, a document. | Check the name; `find*` and `top` do not throw it, they give false or undefined. */
   | 'NOT_FOUND'
+  /** Something of that name or key is there already, and it was to be new. | Use another key, or read the one that exists. */
   | 'EXISTS'
+  /** Somebody else changed it meanwhile. | Read it again, decide again; where `retryable` is set the same call may be made again as it is. */
   | 'CONFLICT'
+  /** A range lies outside of the blob or tensor, or a stream ended before its size. | Ask `stat` for the size; if the size was right, the store cut the answer short: try again. */
   | 'RANGE'
+  /** This user, or this process by its own policy, may not do it. | Grant the right that the message names, or set the option that it names. */
   | 'DENIED'
+  /** Too much at once: the store, or this process, has no room for more calls. | Wait and try again; do less at the same time. */
   | 'THROTTLED'
+  /** The signal you gave was aborted; `name` is 'AbortError' and `cause` the signal's reason. | Nothing: it was you. Before the commit of a save nothing is visible. */
   | 'ABORTED'
+  /** The store, this version or this build does not offer it; refused before anything was done. | Ask the store's `can`; install the package, or update to the version, that the message names. */
   | 'UNSUPPORTED'
+  /** The call itself is wrong: a filter, a name, an option, a value. `path` names the place. Refused before any I/O. | Correct the call. */
   | 'INVALID'
+  /** What was read is not what was written, or is missing. A damaged value is never given out. | Run `hub.check({ readData: true })`; restore the blob that the message names from a copy, or delete the record. */
   | 'INTEGRITY'
+  /** The disk or the quota is full. Nothing of the failed write is visible. | Free some space (`hub.gc()` frees what no record names) and try again. */
   | 'STORAGE_FULL'
+  /** The hub, or the store, was closed. | Connect again; do not share a hub beyond its `close()`. */
   | 'CLOSED'
+  /** The store, a lock or a process does not answer now. | Try again later; if it stays, look whether the store runs and who holds it. */
   | 'UNAVAILABLE'
+  /** The store failed in a way that tells nothing about the outcome; `cause` has the original error. | Read back what you wrote before you repeat it. */
   | 'UNKNOWN'
 
 /** Where an error arose. `target` names the key, collection or path; it never carries a secret. */

@@ -1,0 +1,61 @@
+/** What each `reason` of a HubError means, and what to do. A test holds the names to those in the code. */
+export const REASONS: Readonly<Record<string, string>> = {
+  BLOB_TOO_LARGE: 'A blob is larger than the store takes (`can.sizeMax`). Cut it, or use another store.',
+  CAPABILITY: 'The store cannot do this; its `can` says so. Use another store for it, or do without the option.',
+  CHANGE_REFUSED:
+    '`set`, `unset` or `inc` asks for the impossible: a path through something that is no object, an `inc` of a non-number, one path twice. Nothing was changed.',
+  CHUNK_DAMAGED:
+    'A chunk does not hash to its id: bits rotted, or somebody wrote to the store. Restore that blob from a copy.',
+  CHUNK_MISSING: 'A record names a chunk that is gone. Restore the blob that the message names, or delete the record.',
+  CODEC_MISSING:
+    'A model was saved in a format that needs a codec. Install the package named, or pass its codec to `connect({ codecs })`.',
+  CURSOR: 'A cursor that is damaged, or was made with another sort. Start again from the first page.',
+  DOCUMENT_TOO_LARGE:
+    'A document is larger than the index takes (`can.maxDocBytes`). Save the bulk as a dataset or model, and keep tags small.',
+  EMPTY_FILTER:
+    '`update` or `delete` of a namespace was given no filter. For everything of the project say so: `{ _id: { $exists: true } }`.',
+  FIELD_NAME:
+    'A filter of a namespace names `modelName` where the document has `model_name`. Use the name in the message.',
+  IMPORT_LINK: 'A task script imports a file through a symbolic link that leaves its folder. Copy the file.',
+  IMPORT_OUTSIDE:
+    'A task script imports a file from outside of its folder, which could not be sent along. Move the script up, or the file in.',
+  MANIFEST_MISSING: 'The list of the chunks of a large value is gone. Restore that blob, or delete the record.',
+  NODE_VERSION: 'This Node has no `node:sqlite`. Use Node 22.18 or later.',
+  NO_LAYER: 'The URL names a store that has no such layer: no index, or no blobs. Name another for it.',
+  NO_RUNNER: '`wait` gave up: tasks were due for longer than `runnerTimeout`, and no runner took one. Start one.',
+  PACKAGE_MISSING: 'A package that this needs is not installed; the message has the command.',
+  PARALLEL_ARRAYS: 'A sort goes through two different arrays of one document, which has no order. Sort by one of them.',
+  PART_LIMITS: 'A body needs larger parts, or more of them, than the store takes. Give its size beforehand, or cut it.',
+  PATH_REFUSED: 'A path has an empty step, `$`, NUL, `__proto__`, `constructor` or `prototype`.',
+  QUERY_INVALID: 'A known operator with a wrong operand.',
+  QUERY_OPERATOR_REFUSED:
+    'An unknown or refused operator or operand, or a filter beyond the limits of [query.md](query.md#limits-and-refusals).',
+  QUERY_TEXT: 'The text or URI form cannot be read; `path` is the character, from 0.',
+  RECORD_DELETED: 'The record was deleted while its content was being read. Look for it again.',
+  REGEX_REFUSED: 'A pattern outside of the subset that runs in linear time.',
+  RESERVED_TAG: 'A tag has a name that the hub uses itself. Choose another.',
+  SCRIPTS_REFUSED:
+    'This hub is shared, and it was not said which task scripts may run here. See [tasks.md](tasks.md#which-scripts-may-run).',
+  SCRIPT_HASH:
+    "A task's script is not what was uploaded: it was altered in the store. The task fails for good; find out who wrote to it.",
+  SPAWN: 'The machine could not start another process. The attempt does not count.',
+  UNKNOWN_SCHEME: 'No adapter knows the scheme of this URL; the message lists those that are known.',
+  VALUE_REFUSED:
+    'A value that cannot be stored: a function, a symbol, a class instance, a cycle, a number that may have been rounded. `path` names it.',
+  WAIT_TIMEOUT: '`wait` reached its `timeout`; the message says how many tasks are left, and whether a runner has any.',
+}
+
+/** What the `error.code` of a task means, beside the codes of HubError. */
+export const TASK_ERRORS: Readonly<Record<string, string>> = {
+  CANCELLED: 'The task was cancelled, by `hub.tasks.cancel` or by deleting it.',
+  INFRA:
+    "The script's process was killed by a signal: out of memory, or from outside. Counted in `infra_failures` as well.",
+  LEASE_EXPIRED:
+    'The runner stopped sending heartbeats: it was killed, suspended, or cut off. Counted in `infra_failures` as well.',
+  RELEASED: 'The runner was asked to stop. The task is pending again, and the attempt does not count.',
+  RESULT_INVALID: 'A result cannot be stored. Save large things with `task.hub`, and return numbers and strings.',
+  RESULT_MISSING: 'The script did not return a key of `savedResultKeys`. What it did return is kept.',
+  SCRIPT_ERROR: 'The script threw; message and stack are its own.',
+  SCRIPT_EXIT: 'The process ended before the script gave a result: `process.exit`, or an event loop that ran dry.',
+  SCRIPT_HASH: 'The script was altered in the store; it does not run, and is not tried again.',
+}
