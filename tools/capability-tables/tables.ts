@@ -3,6 +3,7 @@ import type { BlobCan, IndexCan } from '../../packages/core/src/index.ts'
 import { fs } from '../../packages/fs/src/index.ts'
 import { memoryBlobs, memoryIndex } from '../../packages/memory/src/index.ts'
 import { sqlite } from '../../packages/sqlite/src/index.ts'
+import { markdownTable } from '../docs/table.ts'
 
 const START = '<!-- capabilities: written by `node tools/capability-tables/write.ts` -->'
 const END = '<!-- /capabilities -->'
@@ -73,10 +74,7 @@ function table<Can extends object>(
     show(Reflect.get(can, name)),
     what,
   ])
-  const head = [title, 'here', 'meaning']
-  const widths = head.map((text, i) => Math.max(text.length, ...rows.map((row) => (row[i] ?? '').length)))
-  const line = (cells: readonly string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`
-  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n')
+  return markdownTable([title, 'here', 'meaning'], rows)
 }
 
 function show(value: unknown): string {

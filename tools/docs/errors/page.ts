@@ -1,3 +1,4 @@
+import { markdownTable } from '../table.ts'
 import { REASONS, TASK_ERRORS } from './reasons.ts'
 import { codeMeanings, type ErrorSite, errorSites, taskErrorCodes } from './scan.ts'
 
@@ -53,12 +54,12 @@ export function errorsPage(): string {
   return [
     HEAD,
     '## Codes\n',
-    table(['code', 'means', 'what to do', 'retryable', 'comes from'], codeRows),
+    markdownTable(['code', 'means', 'what to do', 'retryable', 'comes from'], codeRows),
     '\n## Reasons\n',
-    table(['reason', 'code', 'means, and what to do', 'comes from'], reasonRows),
+    markdownTable(['reason', 'code', 'means, and what to do', 'comes from'], reasonRows),
     '\n## Errors of tasks\n',
     'A task that fails is an outcome, not an exception. The `error` in its outcome and document is `{ code, message, stack? }`; its `code` is one of these, or, where the attempt could not start, one of the list above.\n',
-    table(['code', 'means'], taskRows),
+    markdownTable(['code', 'means'], taskRows),
     '',
   ].join('\n')
 }
@@ -85,9 +86,4 @@ function same(list: string, described: readonly string[], found: readonly string
     throw new Error(
       `${list} of tools/docs/errors/reasons.ts describes what the code no longer has: ${gone.join(', ')}.`,
     )
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
