@@ -226,8 +226,10 @@ export class ChunkRows {
     const began = await this.#index.now(call)
     await this.#blobs.write(key, bytes, call)
     const place = await this.#enter(key, key, bytes.byteLength, began, call)
-    if (place !== undefined) placement.fresh.add(key)
-    return place !== undefined
+    if (place === undefined) return false
+    placement.fresh.add(key)
+    placement.placed.set(key, place)
+    return true
   }
 
   async #enter(id: string, key: string, stored: number, began: Date, call: Call): Promise<PlacedChunk | undefined> {

@@ -5,7 +5,8 @@ import { collect, type GcOptions, type GcReport } from './collector.ts'
 import { HashPool } from './hashing.ts'
 import { checkManifest, type FullManifest, isRef, type Manifest, type ManifestTensor } from './manifest.ts'
 import { ManifestLoader } from './manifest-loader.ts'
-import { ChunkReader, type LoadOptions } from './reader.ts'
+import { allocate } from './memory.ts'
+import { ChunkReader, inlineBytes, type LoadOptions } from './reader.ts'
 import { decodeSafetensors } from './safetensors.ts'
 import { decodeValue } from './value-codec.ts'
 import { ContentWriter, type SaveOptions } from './writer.ts'
@@ -41,7 +42,10 @@ export class ContentStore {
   async load(content: Manifest, o: LoadOptions = {}): Promise<unknown> {
     const manifest = await this.#manifests.full(content, 'the record', o)
     if (!isFile(manifest)) return this.#reader.value(manifest, o)
-    const bytes = new Uint8Array(manifest.bytes)
+    const bytes = allocate(
+      (manifest.tensors[0]?.at ?? []).reduce((sum, [, , length]) => sum + length, 0),
+      'The file',
+    )
     let at = 0
     for await (const piece of this.#reader.stream(manifest, o)) {
       bytes.set(piece, at)
@@ -93,8 +97,7 @@ export class ContentStore {
         path: 'start',
       })
     const manifest = await this.#manifests.full(content, 'the record', o)
-    if (manifest.inline !== undefined)
-      return rowsInMemory(decodeSafetensors(new Uint8Array(Buffer.from(manifest.inline, 'base64'))), o)
+    if (manifest.inline !== undefined) return rowsInMemory(decodeSafetensors(inlineBytes(manifest)), o)
     const call: Call = o.signal ? { signal: o.signal } : {}
     const read = async (tensor: ManifestTensor) => {
       if (tensor.shape.length === 0)

@@ -31,7 +31,13 @@ export class ManifestLoader {
       throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is damaged: it does not hash to ${id}.`, {
         at,
       })
-    const full = checkManifest(JSON.parse(new TextDecoder().decode(bytes)), target)
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(new TextDecoder().decode(bytes))
+    } catch (cause) {
+      throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is no JSON.`, { at, cause })
+    }
+    const full = checkManifest(parsed, target)
     if (isRef(full)) throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} refers to another.`, { at })
     return full
   }

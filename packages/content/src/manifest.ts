@@ -1,5 +1,5 @@
 import { HubError } from '@tensorhub/core'
-import { type Dtype, isDtype } from './dtypes.ts'
+import { bytesOf, type Dtype, isDtype } from './dtypes.ts'
 
 /** A piece of a tensor: chunk number, offset in the raw chunk, length; bytes. */
 export type Extent = readonly [chunk: number, offset: number, length: number]
@@ -37,6 +37,8 @@ export interface FullManifest {
   readonly stored: number
   /** A small value's safetensors form in base64; then there are no chunks. */
   readonly inline?: string
+  /** With `inline`: `sha256:<hex of its bytes>`, so that this read is verified too. */
+  readonly id?: string
 }
 
 /** A manifest too large for the document: it lies in a blob. */
@@ -55,48 +57,84 @@ export function isRef(manifest: Manifest): manifest is ManifestRef {
   return 'manifest' in manifest
 }
 
-/** Checks what was read from a document or a blob. @throws UNSUPPORTED for a newer version, INTEGRITY for anything malformed. */
+/** Checks what was read from a document or a blob. @throws UNSUPPORTED for another version, INTEGRITY for anything malformed. */
 export function checkManifest(value: unknown, target: string): Manifest {
   const at = { scheme: 'content', op: 'load', target }
   const fail = (what: string) => new HubError('INTEGRITY', `The content of ${target} is damaged: ${what}.`, { at })
-  if (typeof value !== 'object' || value === null) throw fail('it is no object')
-  const m = value as Partial<FullManifest & ManifestRef>
-  if (typeof m.v === 'number' && m.v > 1)
+  if (!isRecord(value)) throw fail('it is no object')
+  if (value.v !== undefined && value.v !== 1)
     throw new HubError(
       'UNSUPPORTED',
-      `The content of ${target} has format version ${m.v}; upgrade tensorhub to read it.`,
+      `The content of ${target} has format version ${String(value.v)}; upgrade tensorhub to read it.`,
       { at },
     )
+  const m = value as Partial<FullManifest & ManifestRef>
   if (m.v !== 1 || typeof m.format !== 'string' || !isSize(m.bytes) || !isSize(m.stored))
     throw fail('its fields are not those of a manifest')
   if (m.manifest !== undefined) {
-    if (typeof m.manifest.key !== 'string' || !isId(m.manifest.id) || !isSize(m.manifest.size))
+    const { manifest } = m
+    if (!isRecord(manifest) || !isManifestKey(manifest.key) || !isId(manifest.id) || !isSize(manifest.size))
       throw fail('its reference is malformed')
     return m as ManifestRef
   }
   if (!Array.isArray(m.tensors) || !Array.isArray(m.chunks)) throw fail('it has no tensors or chunks')
-  for (const chunk of m.chunks) {
-    if (typeof chunk?.key !== 'string' || !isId(chunk.id) || !isSize(chunk.size) || !isSize(chunk.stored))
-      throw fail('a chunk is malformed')
-  }
+  if (m.tree !== undefined && typeof m.tree !== 'string') throw fail('its tree is no text')
+  if (m.inline !== undefined && (typeof m.inline !== 'string' || !isId(m.id)))
+    throw fail('its inline value is malformed')
+  if (!m.chunks.every(isChunk)) throw fail('a chunk is malformed')
+  const names = new Set<string>()
   for (const tensor of m.tensors) {
-    const t = tensor as Partial<ManifestTensor>
-    if (
-      typeof t.name !== 'string' ||
-      !isDtype(t.dtype) ||
-      !Array.isArray(t.shape) ||
-      !t.shape.every(isSize) ||
-      !Array.isArray(t.at)
-    )
-      throw fail('a tensor is malformed')
-    for (const extent of t.at) {
-      const [chunk, offset, length] = extent as Extent
-      const size = m.chunks[chunk]?.size
-      if (!isSize(offset) || !isSize(length) || size === undefined || offset + length > size)
-        throw fail(`tensor '${t.name}' reaches beyond its chunk`)
+    if (!isTensorEntry(tensor)) throw fail('a tensor is malformed')
+    if (names.has(tensor.name)) throw fail(`the tensor '${tensor.name}' stands in it twice`)
+    names.add(tensor.name)
+    let size = 0
+    for (const extent of tensor.at) {
+      if (!isExtent(extent, m.chunks)) throw fail(`tensor '${tensor.name}' reaches beyond its chunk`)
+      size += extent[2]
     }
+    if (tensor.shape.reduce((product, n) => product * n, bytesOf(tensor.dtype)) !== size)
+      throw fail(
+        `tensor '${tensor.name}' has ${size} bytes, which does not fit ${tensor.dtype} [${tensor.shape.join(', ')}]`,
+      )
   }
   return m as FullManifest
+}
+
+function isChunk(chunk: unknown): chunk is ManifestChunk {
+  if (!isRecord(chunk) || !isId(chunk.id) || !isSize(chunk.size) || !isSize(chunk.stored)) return false
+  const hex = chunk.id.slice('sha256:'.length)
+  return (
+    typeof chunk.key === 'string' &&
+    chunk.key.startsWith(`c/${hex.slice(0, 2)}/${hex}-`) &&
+    /^[0-9a-f]{8}\.[a-z0-9]+$/.test(chunk.key.slice(70)) &&
+    (!chunk.key.endsWith('.raw') || chunk.stored === chunk.size)
+  )
+}
+
+function isTensorEntry(tensor: unknown): tensor is ManifestTensor {
+  return (
+    isRecord(tensor) &&
+    typeof tensor.name === 'string' &&
+    isDtype(tensor.dtype) &&
+    Array.isArray(tensor.shape) &&
+    tensor.shape.every(isSize) &&
+    Array.isArray(tensor.at)
+  )
+}
+
+function isExtent(extent: unknown, chunks: readonly ManifestChunk[]): extent is Extent {
+  if (!Array.isArray(extent) || extent.length !== 3 || !extent.every(isSize)) return false
+  const [chunk, offset, length] = extent as unknown as Extent
+  const size = chunks[chunk]?.size
+  return size !== undefined && offset + length <= size
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isManifestKey(key: unknown): boolean {
+  return typeof key === 'string' && /^m\/[0-9A-HJKMNP-TV-Z]{26}\.json$/.test(key)
 }
 
 function isSize(n: unknown): n is number {

@@ -1,9 +1,10 @@
 import { type BlobStore, type Call, HubError, isHubError, type Progress } from '@tensorhub/core'
 import { codecOf, decodeChunk } from './chunk-codec.ts'
-import { bytesOf, type Dtype } from './dtypes.ts'
+import type { Dtype } from './dtypes.ts'
 import { type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
 import { Limiter } from './limiter.ts'
 import type { FullManifest, ManifestChunk, ManifestTensor } from './manifest.ts'
+import { allocate } from './memory.ts'
 import { decodeSafetensors } from './safetensors.ts'
 import { decodeValue } from './value-codec.ts'
 
@@ -30,7 +31,7 @@ export class ChunkReader {
   async value(manifest: FullManifest, o: LoadOptions): Promise<unknown> {
     if (manifest.inline !== undefined) {
       o.onProgress?.({ phase: 'load', bytes: manifest.bytes, total: manifest.bytes })
-      return decodeSafetensors(copyToOwn(Buffer.from(manifest.inline, 'base64')))
+      return decodeSafetensors(inlineBytes(manifest))
     }
     const tensors = await this.#tensors(manifest, manifest.tensors, o)
     const tree = tensors.get('$tree')
@@ -56,8 +57,7 @@ export class ChunkReader {
     const users = new Map<number, { readonly into: Uint8Array; readonly offset: number }[]>()
     for (const tensor of wanted) {
       const size = tensor.at.reduce((sum, extent) => sum + extent[2], 0)
-      checkSize(tensor, size)
-      const bytes = new Uint8Array(size)
+      const bytes = allocate(size, `The tensor '${tensor.name}'`)
       out.set(tensor.name, bytes)
       let at = 0
       for (const [chunk, offset, length] of tensor.at) {
@@ -92,7 +92,7 @@ export class ChunkReader {
     let raw: Uint8Array
     try {
       if (codecOf(chunk.key) === 'raw') {
-        raw = into ?? new Uint8Array(chunk.size)
+        raw = into ?? allocate(chunk.size, `The chunk '${chunk.key}'`)
         const info = await this.#blobs.readInto(chunk.key, raw, { ...call, offset: 0 })
         if (info.size !== chunk.size) throw damaged(chunk, `it has ${info.size} bytes instead of ${chunk.size}`)
       } else {
@@ -127,9 +127,8 @@ export class ChunkReader {
     const from = Math.min(start, rows)
     const to = Math.min(end, rows)
     const size = tensor.at.reduce((sum, extent) => sum + extent[2], 0)
-    checkSize(tensor, size)
     const row = rows === 0 ? 0 : size / rows
-    const out = new Uint8Array((to - from) * row)
+    const out = allocate((to - from) * row, `These rows of the tensor '${tensor.name}'`)
     const jobs: ((call: Call) => Promise<void>)[] = []
     let at = 0
     for (const [number, offset, length] of tensor.at) {
@@ -211,20 +210,21 @@ export async function all(jobs: readonly ((call: Call) => Promise<void>)[], o: C
   if (first !== undefined) throw first.error
 }
 
-function checkSize(tensor: ManifestTensor, size: number): void {
-  const elements = tensor.shape.reduce((product, n) => product * n, 1)
-  if (elements * bytesOf(tensor.dtype) !== size) {
+/**
+ * The verified bytes of a value that lies in its document: memory of its own, so that views of it are aligned and keep no pooled Buffer alive.
+ *
+ * @throws INTEGRITY
+ */
+export function inlineBytes(manifest: FullManifest): Uint8Array {
+  const bytes = new Uint8Array(Buffer.from(manifest.inline ?? '', 'base64'))
+  const id = hashHere(bytes)
+  if (id !== manifest.id)
     throw new HubError(
       'INTEGRITY',
-      `The tensor '${tensor.name}' has ${size} bytes, which does not fit ${tensor.dtype} [${tensor.shape.join(', ')}].`,
-      { at: { scheme: 'content', op: 'load' } },
+      `The value inside the document is damaged: its ${bytes.byteLength} bytes hash to ${id}; ${manifest.id} was expected.`,
+      { at: { scheme: 'content', op: 'load' }, reason: 'INLINE_DAMAGED' },
     )
-  }
-}
-
-/** Small values are decoded from memory of their own, so that views of them keep no pooled Buffer alive, and are aligned. */
-function copyToOwn(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes)
+  return bytes
 }
 
 function damaged(chunk: ManifestChunk, what: string, cause?: unknown): HubError {

@@ -1,5 +1,6 @@
 import { HubError } from '@tensorhub/core'
 import { bytesOf, type Dtype, dtypeOfSafetensors, safetensorsName } from './dtypes.ts'
+import { repeatedKey } from './json-keys.ts'
 import { decodeValue, type EncodedTensor, type EncodedValue, encodeValue } from './value-codec.ts'
 
 /** The key of `__metadata__` under which the JSON tree stands. */
@@ -62,8 +63,8 @@ export function packSafetensors({ tree, tensors }: EncodedValue): Uint8Array {
 /**
  * Reads a file's header and gives views of its tensors. Everything in the header is checked against the file before it is used.
  *
- * @throws INTEGRITY for a header that is too long, no JSON, has overlapping or missing ranges, sizes that do not fit dtype and shape, or
- *   reaches beyond the file.
+ * @throws INTEGRITY for a header that is too long, no JSON, says anything twice, has overlapping or missing ranges, sizes that do not fit dtype and
+ *   shape, or reaches beyond the file; UNSUPPORTED for an element type that came after this version.
  */
 export function parseSafetensors(file: Uint8Array): {
   readonly tensors: ReadonlyMap<
@@ -109,12 +110,16 @@ export function parseSafetensors(file: Uint8Array): {
 }
 
 function parseHeader(bytes: Uint8Array): Record<string, unknown> {
+  let text: string
   let parsed: unknown
   try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    parsed = JSON.parse(text)
   } catch (cause) {
     throw hostile('has a header that is no JSON', cause)
   }
+  const twice = repeatedKey(text)
+  if (twice !== undefined) throw hostile(`has '${twice}' twice in its header`)
   if (!isRecord(parsed)) throw hostile('has a header that is no object')
   return parsed
 }
@@ -126,7 +131,12 @@ function checkEntry(
 ): { dtype: Dtype; shape: readonly number[]; begin: number; end: number } {
   if (!isRecord(entry)) throw hostile(`has a bad entry '${name}'`)
   const dtype = dtypeOfSafetensors(entry.dtype)
-  if (dtype === undefined) throw hostile(`has tensor '${name}' of the unknown dtype '${String(entry.dtype)}'`)
+  if (dtype === undefined)
+    throw new HubError(
+      'UNSUPPORTED',
+      `The safetensors data has tensor '${name}' of the element type '${String(entry.dtype)}', which this version does not know.`,
+      { at: { scheme: 'content', op: 'decode' }, reason: 'DTYPE' },
+    )
   const { shape, data_offsets: offsets } = entry
   const whole = (n: unknown): n is number => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0
   if (!Array.isArray(shape) || !shape.every(whole)) throw hostile(`has tensor '${name}' with a bad shape`)

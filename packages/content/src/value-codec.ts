@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { HubError } from '@tensorhub/core'
 import {
   arrayKind,
@@ -5,10 +6,12 @@ import {
   bytesOf,
   type Dtype,
   isDtype,
+  isStandard,
+  type NumberArray,
   type Tensor,
-  type TypedArray,
   viewAs,
 } from './dtypes.ts'
+import { packNested, unpackNested } from './nested-arrays.ts'
 
 /** A tensor's bytes on their way to storage: a view of the caller's memory. */
 export interface EncodedTensor {
@@ -27,8 +30,6 @@ export interface EncodedValue {
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
 const MAX_DEPTH = 500
-/** Rectangular arrays of numbers from this many on become tensors; smaller ones stay in the tree. */
-const NESTED_MIN = 256
 
 /**
  * Takes a value apart. Known: null, booleans, numbers (NaN, infinities and -0 too), strings, bigint, Date, undefined, typed arrays, ArrayBuffer,
@@ -79,18 +80,22 @@ class Encoder {
         throw refuse(`A ${typeof value} cannot be stored`, path)
     }
     if (value === null) return null
-    if (value instanceof Date) {
+    if (types.isDate(value)) {
       if (Number.isNaN(value.getTime())) throw refuse('The Date is invalid', path)
       return { $date: value.getTime() }
     }
     const array = arrayKind(value)
     if (array !== undefined) {
-      const typed = value as TypedArray
-      const standard = arrayOfDtype(array.dtype) === array.name
-      return this.#tensor(array.dtype, [typed.length], bytesIn(typed), standard ? undefined : array.name)
+      const typed = value as NumberArray
+      return this.#tensor(
+        array.dtype,
+        [typed.length],
+        bytesIn(typed, path),
+        isStandard(array) ? {} : { as: array.name },
+      )
     }
-    if (value instanceof ArrayBuffer)
-      return this.#tensor('uint8', [value.byteLength], new Uint8Array(value), 'ArrayBuffer')
+    if (types.isArrayBuffer(value))
+      return this.#tensor('uint8', [value.byteLength], bytesIn(value, path), { as: 'ArrayBuffer' })
     if (depth > MAX_DEPTH) throw refuse(`The value is nested deeper than ${MAX_DEPTH}`, path)
     if (this.#open.has(value)) throw refuse('The value contains itself', path)
     this.#open.add(value)
@@ -109,15 +114,19 @@ class Encoder {
           throw refuse('The array has a hole; write undefined or null there', path === '' ? String(i) : `${path}.${i}`)
       }
       const packed = packNested(value)
-      if (packed !== undefined) return this.#tensor('float64', packed.shape, bytesIn(packed.data), 'nested')
+      if (packed !== undefined)
+        return this.#tensor('float64', packed.shape, bytesIn(packed.data, path), { as: 'nested' })
       return Array.from(value, (part, i) => inside(part, String(i)))
     }
-    if (value instanceof Map)
+    if (types.isMap(value))
       return { $map: Array.from(value, ([key, part], i) => [inside(key, `keys.${i}`), inside(part, `values.${i}`)]) }
-    if (value instanceof Set) return { $set: Array.from(value, (part, i) => inside(part, String(i))) }
+    if (types.isSet(value)) return { $set: Array.from(value, (part, i) => inside(part, String(i))) }
     if (isTensor(value)) {
-      checkTensor(value, path)
-      return this.#tensor(value.dtype, value.shape, bytesIn(value.data), 'tensor')
+      const data = checkTensor(value, path)
+      return this.#tensor(value.dtype, value.shape, bytesIn(value.data, path), {
+        as: 'tensor',
+        ...(data === arrayOfDtype(value.dtype) ? {} : { data }),
+      })
     }
     const prototype: unknown = Object.getPrototypeOf(value)
     if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
@@ -144,7 +153,12 @@ class Encoder {
   }
 
   /** One entry for each distinct view of memory: the same array twice is stored once. */
-  #tensor(dtype: Dtype, shape: readonly number[], bytes: Uint8Array, as: string | undefined): Json {
+  #tensor(
+    dtype: Dtype,
+    shape: readonly number[],
+    bytes: Uint8Array,
+    look: { readonly as?: string; readonly data?: string },
+  ): Json {
     const shapeText = shape.join(',')
     let same = this.#seen.get(bytes.buffer)
     if (same === undefined) {
@@ -160,7 +174,7 @@ class Encoder {
       this.tensors.push({ name, dtype, shape: [...shape], bytes })
       same.push({ offset: bytes.byteOffset, length: bytes.byteLength, dtype, shape: shapeText, name })
     }
-    return as === undefined ? { $t: name } : { $t: name, as }
+    return { $t: name, ...look }
   }
 }
 
@@ -208,7 +222,7 @@ function special(
   const held = json[mark] as Json
   switch (mark) {
     case '$t':
-      return leaf(tensor(String(held)), json.as)
+      return leaf(tensor(String(held)), json.as, json.data)
     case '$date':
       if (typeof held !== 'number' || !(Math.abs(held) <= 8.64e15)) throw damaged('has a bad Date')
       return new Date(held)
@@ -240,13 +254,18 @@ function special(
 function leaf(
   found: { readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: Uint8Array },
   as: Json | undefined,
+  array: Json | undefined,
 ): unknown {
   const standard = () => viewAs(arrayOfDtype(found.dtype), found.bytes)
   switch (as) {
     case undefined:
       return standard()
     case 'tensor':
-      return { dtype: found.dtype, shape: [...found.shape], data: standard() } satisfies Tensor
+      return {
+        dtype: found.dtype,
+        shape: [...found.shape],
+        data: array === undefined ? standard() : viewAs(String(array), found.bytes),
+      }
     case 'nested': {
       const data = standard()
       if (!(data instanceof Float64Array) || found.shape.length === 0) throw damaged('has a bad nested array')
@@ -269,9 +288,16 @@ export function isTensor(value: object): value is Tensor {
   )
 }
 
-function checkTensor(t: Tensor, path: string): void {
+/** @returns the name of the array type the tensor's data has. */
+function checkTensor(t: Tensor, path: string): string {
   if (!t.shape.every((n) => Number.isSafeInteger(n) && n >= 0))
     throw refuse('The tensor has a shape that is no list of whole numbers', path)
+  const kind = arrayKind(t.data)
+  if (kind === undefined || (kind.dtype !== t.dtype && kind.name !== arrayOfDtype(t.dtype)))
+    throw refuse(
+      `The tensor says ${t.dtype}, which takes a ${arrayOfDtype(t.dtype)}, but its data is a ${kind?.name}`,
+      path,
+    )
   const elements = t.shape.reduce((product, n) => product * n, 1)
   if (t.data.byteLength !== elements * bytesOf(t.dtype)) {
     throw refuse(
@@ -279,45 +305,15 @@ function checkTensor(t: Tensor, path: string): void {
       path,
     )
   }
+  return kind.name
 }
 
-function bytesIn(array: TypedArray): Uint8Array {
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
-}
-
-/** A rectangular array of numbers as one tensor, or undefined. */
-function packNested(value: readonly unknown[]): { readonly shape: number[]; readonly data: Float64Array } | undefined {
-  const shape: number[] = []
-  for (let at: unknown = value; Array.isArray(at) && shape.length < 16; at = at[0]) shape.push(at.length)
-  const elements = shape.reduce((product, n) => product * n, 1)
-  if (elements < NESTED_MIN || !Number.isSafeInteger(elements)) return undefined
-  const data = new Float64Array(elements)
-  let filled = 0
-  const fill = (part: unknown, level: number): boolean => {
-    if (level === shape.length) {
-      if (typeof part !== 'number') return false
-      data[filled++] = part
-      return true
-    }
-    if (!Array.isArray(part) || part.length !== shape[level]) return false
-    for (let i = 0; i < part.length; i++) if (!fill(part[i], level + 1)) return false
-    return true
-  }
-  return fill(value, 0) ? { shape, data } : undefined
-}
-
-function unpackNested(shape: readonly number[], data: Float64Array): unknown {
-  let at = 0
-  const build = (level: number): unknown => {
-    const length = shape[level] as number
-    if (level === shape.length - 1) {
-      const row = Array.from(data.subarray(at, at + length))
-      at += length
-      return row
-    }
-    return Array.from({ length }, () => build(level + 1))
-  }
-  return build(0)
+function bytesIn(memory: ArrayBufferView | ArrayBuffer, path: string): Uint8Array {
+  const [buffer, offset] = ArrayBuffer.isView(memory) ? [memory.buffer, memory.byteOffset] : [memory, 0]
+  // Memory that was transferred to a thread looks like an empty array; saving that would lose the data silently.
+  if (types.isArrayBuffer(buffer) && buffer.detached)
+    throw refuse('The array is detached: its memory was transferred elsewhere', path)
+  return new Uint8Array(buffer, offset, memory.byteLength)
 }
 
 function refuse(what: string, path: string): HubError {

@@ -9,7 +9,7 @@ import {
 } from '@tensorhub/core'
 import { ulid } from 'ulid'
 import type { ChunkRows, NewChunk, PlacedChunk, Placement } from './chunk-rows.ts'
-import { FileChunker } from './file-chunker.ts'
+import { FILE_CHUNK, FileChunker, type FileChunkSizes } from './file-chunker.ts'
 import { type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
 import { Limiter } from './limiter.ts'
 import type { FullManifest, Manifest, ManifestChunk, ManifestTensor } from './manifest.ts'
@@ -36,8 +36,10 @@ export interface Limits {
   readonly small: number
   /** A longer manifest goes to a blob of its own. */
   readonly manifest: number
+  /** Chunks of files. */
+  readonly file: FileChunkSizes
 }
-export const LIMITS: Limits = { inline: 8 * 1024, small: 64 * 1024, manifest: 256 * 1024 }
+export const LIMITS: Limits = { inline: 8 * 1024, small: 64 * 1024, manifest: 256 * 1024, file: FILE_CHUNK }
 /** A chunk of a file below this is hashed without a thread. */
 const HERE = 256 * 1024
 /** A tree longer than this is stored as a chunk. */
@@ -79,6 +81,7 @@ export class ContentWriter {
           bytes: size,
           stored: size,
           inline: Buffer.from(file).toString('base64'),
+          id: hashHere(file),
         }
         o.onProgress?.({ phase: 'save', bytes: size, total: size })
         const doc = o.document(manifest)
@@ -206,22 +209,36 @@ export class ContentWriter {
         retryable: true,
       })
     const keys = new Map(manifest.chunks.map((chunk) => [chunk.id, chunk.key]))
-    const json = JSON.stringify(manifest)
     let content: Manifest = manifest
-    if (json.length > this.#limits.manifest) {
-      const bytes = new TextEncoder().encode(json)
+    const bytes = new TextEncoder().encode(JSON.stringify(manifest))
+    if (bytes.byteLength > this.#limits.manifest) {
       const key = `m/${ulid()}.json`
       if (!(await this.#rows.storeOwn(key, bytes, placement, call))) return again('The manifest could not be entered')
       keys.set(key, key)
       const { format, bytes: raw, stored } = manifest
       content = { v: 1, format, bytes: raw, stored, manifest: { key, id: hashHere(bytes), size: bytes.byteLength } }
     }
-    if (!(await this.#rows.confirm(placement, call))) return again('The save took so long that its pins might lapse')
+    if (!(await this.#rows.confirm(placement, call))) {
+      const lost = await this.#rows.renew(placement, call).then(
+        () => undefined,
+        (error: unknown) => {
+          if (!isHubError(error, 'CONFLICT')) throw error
+          return error
+        },
+      )
+      if (lost !== undefined) return lost
+      if (!(await this.#rows.confirm(placement, call))) return again('The save took so long that its pins might lapse')
+    }
     const doc = o.document(content)
     await this.#insert(doc, o)
-    if (await this.#rows.verify(keys, {})) return { ...doc, _rev: 0 }
-    await this.#index.delete(o.coll, { op: 'eq', path: ['_id'], value: doc._id })
-    return again('A collector freed some of its chunks meanwhile')
+    let good = false
+    try {
+      good = await this.#rows.verify(keys, {})
+    } finally {
+      // Also when looking back failed: what was not verified is not acknowledged, so it must not be seen.
+      if (!good) await this.#index.delete(o.coll, { op: 'eq', path: ['_id'], value: doc._id })
+    }
+    return good ? { ...doc, _rev: 0 } : again('A collector freed some of its chunks meanwhile')
   }
 
   /**
@@ -253,7 +270,8 @@ export class ContentWriter {
     const running = new Set<Promise<void>>()
     let failure: { readonly error: unknown } | undefined
     let bytes = 0
-    const chunker = new FileChunker()
+    const chunker = new FileChunker(this.#limits.file)
+    const total = source instanceof Blob ? { total: source.size } : {}
     const send = async (raw: Uint8Array<ArrayBuffer>): Promise<void> => {
       const at = ids.length
       ids.push('')
@@ -279,7 +297,7 @@ export class ContentWriter {
             await placing
             bytes += raw.byteLength
             chunker.recycle(raw)
-            o.onProgress?.({ phase: 'save', bytes })
+            o.onProgress?.({ phase: 'save', bytes, ...total })
           })
           .catch((error: unknown) => {
             failure ??= { error }

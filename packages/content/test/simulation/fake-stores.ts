@@ -23,12 +23,30 @@ export interface World {
 }
 
 /**
- * Deliberate breakage, to see that the simulation finds losses. It lies in these fakes; the product has no such switches.
+ * Deliberate breakage, to see that the simulation finds losses: the variants that look right and lose (tasks.md §8.3), and two more. It lies in
+ * these fakes; the product has no such switches.
+ * - `late-clock`: a collector compares pins and ages with the moment of its decision rather than with the pass's start.
+ * - `no-age-check`: rows are live at once, however long ago their blob was uploaded.
  * - `no-verify`: the look back of step S6 is always told what it wants to hear.
- * - `young-blobs`: a collector takes blobs for older than they are (an age compared with a clock that ran on).
- * - `no-fresh`: rows are entered as live at once, as the reference simulation does, which checks the time and enters in one step.
+ * - `no-pins`: mark and sweep: a collector sees no pin and no reprieve, and takes every row that no document named when it looked.
+ * - `young-blobs`: a collector takes blobs for a day older than they are.
  */
-export type Mutation = 'no-verify' | 'young-blobs' | 'no-fresh'
+export const MUTATIONS = ['late-clock', 'no-age-check', 'no-verify', 'no-pins', 'young-blobs'] as const
+export type Mutation = (typeof MUTATIONS)[number]
+
+/** A moment that, seen from a collector whose clock is late, draws nearer as time goes on. */
+class LateDate extends Date {
+  readonly #drift: () => number
+
+  constructor(moment: number, drift: () => number) {
+    super(moment)
+    this.#drift = drift
+  }
+
+  override getTime(): number {
+    return super.getTime() - this.#drift()
+  }
+}
 
 const indexCan = { maxDocBytes: 2 ** 24, transactions: true, uniqueKeys: false, watch: false } as const
 
@@ -48,16 +66,25 @@ export function fakeIndex(
     return docs
   }
   const found = (name: string, where: Predicate) => [...coll(name).values()].filter((doc) => matches(where, doc))
-  const step = async <T>(effect: () => T): Promise<T> => {
-    await scheduler.point(actor)
-    const result = effect()
-    await scheduler.point(actor)
-    return result
-  }
+  const step = <T>(effect: () => T): Promise<T> => oneCall(scheduler, actor, effect)
   /** The document that was inserted last and is not yet looked back at. */
   let unverified: Doc | undefined
+  /** A row as a collector sees it. */
+  const seen = (row: Doc): Doc => {
+    if (!actor.name.startsWith('collector')) return row
+    if (mutation === 'no-pins' && row.state !== 'deleting')
+      return { ...row, state: 'condemned', at: new Date(0), pinned_until: new Date(0) }
+    if (mutation === 'late-clock') {
+      const { lastNow } = actor
+      return {
+        ...row,
+        pinned_until: new LateDate((row.pinned_until as Date).getTime(), () => scheduler.now - lastNow),
+      }
+    }
+    return row
+  }
   const fresh = (change: Doc): Doc =>
-    mutation === 'no-fresh' && change.state === 'fresh' ? { ...change, state: 'live' } : change
+    mutation === 'no-age-check' && change.state === 'fresh' ? { ...change, state: 'live' } : change
   return {
     scheme: 'fake',
     can: indexCan,
@@ -79,7 +106,7 @@ export function fakeIndex(
       for (const doc of told) {
         // A scan is no snapshot.
         if (scheduler.random() < 0.1) await scheduler.point(actor)
-        yield doc
+        yield name === '_chunks' ? seen(doc) : doc
       }
       await scheduler.point(actor)
     },
@@ -92,7 +119,7 @@ export function fakeIndex(
       }),
     takeOne: (name: string, where: Predicate, change: Change) =>
       step(() => {
-        const [doc] = found(name, where)
+        const doc = [...coll(name).values()].find((one) => matches(where, seen(one)))
         if (doc === undefined) return null
         const after = fresh(applyChange(doc, change))
         coll(name).set(doc._id, after)
@@ -104,8 +131,26 @@ export function fakeIndex(
         for (const doc of docs) coll(name).delete(doc._id)
         return docs.length
       }),
-    now: () => step(() => new Date(scheduler.now)),
+    now: () =>
+      step(() => {
+        actor.lastNow = scheduler.now
+        return new Date(scheduler.now)
+      }),
   }
+}
+
+/** One call of a store: it waits before and after its effect, and its request or its reply may get lost. */
+async function oneCall<T>(scheduler: Scheduler, actor: Actor, effect: () => T): Promise<T> {
+  await scheduler.point(actor)
+  if (scheduler.loses()) throw lost('request')
+  const result = effect()
+  await scheduler.point(actor)
+  if (scheduler.loses()) throw lost('reply')
+  return result
+}
+
+function lost(what: string): HubError {
+  return new HubError('UNAVAILABLE', `The ${what} got lost.`, { at: { scheme: 'fake', op: 'call' }, retryable: true })
 }
 
 /** Rows as a document wants them. */
@@ -118,6 +163,13 @@ function pretend(where: Predicate, doc: Doc, world: World): Doc[] {
   return where.values.map((id) => ({ _id: String(id), state: 'live', key: keys.get(String(id)) ?? String(id) }))
 }
 
+/** Whether a blob without a row is younger than a day at this moment. */
+function isYoung(world: World, key: string, now: number): boolean {
+  for (const row of world.docs.get('_chunks')?.values() ?? [])
+    if (row.key === key && row.state === 'deleting') return false
+  return now - (world.blobs.get(key)?.modified ?? 0) <= 24 * 3_600_000
+}
+
 /** Blobs as one process sees them. */
 export function fakeBlobs(
   world: World,
@@ -125,17 +177,14 @@ export function fakeBlobs(
   actor: Actor,
   mutation: Mutation | undefined,
 ): BlobDriver {
-  const step = async <T>(effect: () => T): Promise<T> => {
-    await scheduler.point(actor)
-    const result = effect()
-    await scheduler.point(actor)
-    return result
-  }
+  const step = <T>(effect: () => T): Promise<T> => oneCall(scheduler, actor, effect)
   const info = (key: string): BlobInfo => {
     const blob = world.blobs.get(key)
     if (blob === undefined) throw new HubError('NOT_FOUND', key)
     const older = mutation === 'young-blobs' ? 25 * 3_600_000 : 0
-    return { key, size: blob.bytes.byteLength, modified: new Date(blob.modified - older), version: '1' }
+    // With the late clock a blob's age is looked at when it is deleted, below.
+    const modified = new Date(mutation === 'late-clock' ? 0 : blob.modified - older)
+    return { key, size: blob.bytes.byteLength, modified, version: '1' }
   }
   const writeBytes = (key: string, bytes: Uint8Array) =>
     step(() => {
@@ -181,6 +230,7 @@ export function fakeBlobs(
     delete: (keys) =>
       step(() => {
         for (const key of keys) {
+          if (mutation === 'late-clock' && isYoung(world, key, scheduler.now)) continue
           world.blobs.delete(key)
           world.onBlobDeleted()
         }

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
-import type { Mutation } from './fake-stores.ts'
+import { MUTATIONS } from './fake-stores.ts'
 import { schedule } from './schedule.ts'
 
-// node packages/content/test/simulation/main.ts --schedules 100000 [--seed 1] [--mutation no-verify|young-blobs|no-fresh]
+// node packages/content/test/simulation/main.ts --schedules 100000 [--seed 1] [--mutation late-clock|no-age-check|no-verify|no-pins|young-blobs]
 const { values } = parseArgs({
   options: {
     schedules: { type: 'string', default: '1000' },
@@ -10,16 +10,15 @@ const { values } = parseArgs({
     mutation: { type: 'string' },
   },
 })
+const mutation = MUTATIONS.find((name) => name === values.mutation)
+if (values.mutation !== undefined && mutation === undefined)
+  throw new Error(`--mutation is one of ${MUTATIONS.join(', ')}`)
 const first = Number(values.seed)
 const sum = { schedules: 0, lostIn: 0, leakedIn: 0, acknowledged: 0, conflicts: 0, steps: 0 }
 const bad: number[] = []
 const start = performance.now()
 for (let seed = first; seed < first + Number(values.schedules); seed++) {
-  const outcome = await schedule(seed, values.mutation as Mutation | undefined).catch((error: unknown) => {
-    // In a world broken on purpose a collector may stop because it finds a manifest gone: that is a loss found.
-    if (values.mutation === undefined) throw error
-    return { lost: 1, leaked: 0, acknowledged: 0, conflicts: 0, steps: 0 }
-  })
+  const outcome = await schedule(seed, mutation)
   sum.schedules++
   if (outcome.lost > 0) sum.lostIn++
   if (outcome.leaked > 0) sum.leakedIn++

@@ -19,6 +19,8 @@ export interface Actor {
   /** A crashed process is never let on again. */
   crashed: boolean
   done: boolean
+  /** The store time it read last, in ms. */
+  lastNow: number
 }
 
 /**
@@ -43,7 +45,7 @@ export class Scheduler {
   }
 
   start(name: string, life: (actor: Actor) => Promise<void>): void {
-    const actor: Actor = { name, parked: [], crashed: false, done: false }
+    const actor: Actor = { name, parked: [], crashed: false, done: false, lastNow: 0 }
     this.#actors.push(actor)
     life(actor).then(
       () => {
@@ -58,6 +60,11 @@ export class Scheduler {
 
   /** What a process died of that is no crash of ours. */
   failure: unknown
+
+  /** Whether a call's request or reply gets lost. */
+  loses(): boolean {
+    return this.#crashes && this.random() < 0.004
+  }
 
   point(actor: Actor): Promise<void> {
     return new Promise((go) => actor.parked.push(go))
@@ -82,7 +89,7 @@ export class Scheduler {
       if (left > 0) left--
       const able = left > 0 && waiting.length > 1 ? waiting.filter((actor) => actor !== suspended) : waiting
       const actor = able[this.pick(able.length)] as Actor
-      if (this.#crashes && actor.name.startsWith('writer') && this.random() < 0.002) {
+      if (this.#crashes && this.random() < 0.002) {
         actor.crashed = true
         continue
       }
