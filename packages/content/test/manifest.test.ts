@@ -13,7 +13,7 @@ describe('manifests that are not what a writer wrote', () => {
     for (const at of [0, 9, inline.length >> 1, inline.length - 1]) {
       const bad = Buffer.from(inline)
       bad[at] = (bad[at] as number) ^ 1
-      const content = { ...doc.content, inline: bad.toString('base64') } as FullManifest
+      const content: FullManifest = { ...(doc.content as FullManifest), inline: bad.toString('base64') }
       await expect(store.content.load(content)).rejects.toMatchObject({ code: 'INTEGRITY', reason: 'INLINE_DAMAGED' })
       await expect(store.content.rows(content, { start: 0, end: 1 })).rejects.toMatchObject({ code: 'INTEGRITY' })
     }
