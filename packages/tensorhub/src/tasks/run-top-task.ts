@@ -43,7 +43,7 @@ export async function runTopTask(
   o: RunOptions,
   hubOfTask: (task: { id: string; epoch: number }) => TensorHub,
 ): Promise<TaskOutcome | false> {
-  const policy = effectivePolicy(o.scripts ?? context.scripts, context.embedded)
+  const policy = effectivePolicy(o.scripts === undefined ? context.scripts : o.scripts, context.embedded)
   await protocol.reap(context.projectName)
   const allowed: Predicate = { op: 'and', of: [where, policyFilter(policy)] }
   const claim = await protocol.claim(allowed, o.order ?? CLAIM_ORDER, LEASE)

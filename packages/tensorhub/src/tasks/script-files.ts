@@ -79,7 +79,8 @@ export async function collectScript(path: string): Promise<CollectedScript> {
     for (const specifier of importsOf(content.toString('utf8'), file, name, at)) {
       const target = targetOf(specifier, file, name, at)
       if (target === undefined) continue // A package or node: module; the runner has its own.
-      if (!target.startsWith(inside)) throw outside(name, specifier, at)
+      // Also one that comes back: on a runner the folder has another name.
+      if (!target.startsWith(inside) || climbsOut(name, specifier)) throw outside(name, specifier, at)
       if (MODULES[extname(target)] === undefined && !DATA.includes(extname(target))) {
         throw new HubError(
           'INVALID',
@@ -109,6 +110,17 @@ function targetOf(specifier: string, file: string, name: string, at: ErrorPlace)
       { at, path: 'script', cause },
     )
   }
+}
+
+/** Whether a path of a file of the folder passes above the folder on its way. */
+function climbsOut(name: string, specifier: string): boolean {
+  let depth = name.split('/').length - 1
+  for (const step of decodeURIComponent(specifier).split('/')) {
+    if (step === '..') depth--
+    else if (step !== '.' && step !== '') depth++
+    if (depth < 0) return true
+  }
+  return false
 }
 
 /** Reads a file that is really there under this very name: a link would be another file, with other imports, on a runner. */

@@ -19,7 +19,7 @@ const at = { scheme: 'hub', op: 'runTopTask' }
 
 /** The policy in force. @throws DENIED when none is, saying how to allow; INVALID for another form. */
 export function effectivePolicy(given: ScriptPolicy | undefined, embedded: boolean): ScriptPolicy {
-  const policy = given ?? (embedded ? 'any' : undefined)
+  const policy = given === undefined && embedded ? 'any' : given
   if (policy === undefined) {
     throw new HubError(
       'DENIED',

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, writeSync } from 'node:fs'
-import { createRequire, registerHooks } from 'node:module'
+import { createRequire, isBuiltin, registerHooks } from 'node:module'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { format } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { lookUpFrom } from '../../connect/program.ts'
@@ -118,9 +118,13 @@ function guardFiles(start: ToChild & { kind: 'start' }): void {
         return next(specifier, context)
       const known = own[specifier]
       if (known !== undefined) return { url: known, shortCircuit: true }
+      if (isBuiltin(specifier)) return next(specifier, context)
       let missing: unknown
       for (const base of bases) {
         try {
+          // `require` looks up from its module whatever parent it is told.
+          if (context.conditions?.includes('require') === true)
+            return { url: pathToFileURL(createRequire(base).resolve(specifier)).href, shortCircuit: true }
           return next(specifier, { ...context, parentURL: base })
         } catch (error) {
           const { code } = error as NodeJS.ErrnoException
