@@ -1,42 +1,46 @@
 /**
- * The original's `examples/database` in TypeScript, on the real MNIST: three multi-layer perceptrons trained by two runner processes, which
- * share work, data and results through a hub alone.
+ * The dispatcher. With `runner.ts` and `task-script.ts` it is the original's `examples/database` in TypeScript, on the real MNIST: networks
+ * are trained by runner processes, which share work, data and results with this one through a hub alone.
  *
- *   node main.ts [--quick] [--url URL]
+ *   node main.ts [--quick] [--url URL] [--help]
  *
- * Without `--url` the hub is embedded, in the folder `.tensorhub` beside this file. Ends with 1 when a task fails or an accuracy is too low.
+ * Ends with 1 when a task fails or an accuracy is too low, with 2 for unknown arguments.
  */
+import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
-import type { LayersModel } from '@tensorflow/tfjs'
-import { loadTf, toTf } from '@tensorhub/tfjs'
 import type { TensorHub } from 'tensorhub'
+import { readDigitsWithBest } from './best-model.ts'
 import { connect } from './connect.ts'
-import { drawDigits } from './draw.ts'
-import { type Mnist, PIXELS, readMnist, SIDE } from './mnist.ts'
-import { DATASET, FULL, MODEL, type Plan, QUICK, SIZES, TASK } from './plan.ts'
+import { type Mnist, readMnist } from './mnist.ts'
+import { readOptions } from './options.ts'
+import { DATASET, nameOf, type Plan, TASK } from './plan.ts'
 import { ProgressDisplay } from './progress.ts'
 import { printResults } from './results.ts'
 import { Runners } from './runners.ts'
 import { watchTasks } from './watch-tasks.ts'
 
-const RUNNERS = 2
-const DRAWN = 6
+/** How long a task stays with a runner that is not heard of any more. */
+const LEASE_SECONDS = 10
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, url: { type: 'string' } } })
-const plan = values.quick ? QUICK : FULL
+const { plan, url, runners } = readOptions(process.argv.slice(2))
 
+/** Aborts on Ctrl-C and its kin. They may come several times, since the programs between the terminal and this one pass them on. */
 const stop = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => stop.abort(new Error(`${signal} received`)))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    process.exitCode = 128 + constants.signals[signal]
+    stop.abort(new Error(`${signal} received`))
+  })
 }
+// Whoever read our output is gone, as in `npm run demo | head`.
+process.stdout.on('error', (error) => stop.abort(error))
 
 function step(text: string): void {
   console.log(`\n● ${text}`)
 }
 
-function seconds(since: number): string {
-  return `${((performance.now() - since) / 1000).toFixed(1)} s`
+function secondsSince(start: number): string {
+  return `${((performance.now() - start) / 1000).toFixed(1)} s`
 }
 
 /** Deletes what an earlier run left: with no filter, everything of its kind in this project. */
@@ -51,90 +55,65 @@ async function deleteOldState(hub: TensorHub): Promise<void> {
 
 async function saveDigits(hub: TensorHub): Promise<Mnist> {
   const mnist = await readMnist()
-  const since = performance.now()
+  const start = performance.now()
   const { content } = await hub.saveDataset(mnist, DATASET, {
     description: 'handwritten digits',
     version: '1.0',
     signal: stop.signal,
   })
   const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
-  step(
-    `Saved the dataset '${DATASET}': 70,000 digits, ${megabytes(content.bytes)}, stored as ${megabytes(content.stored)}, in ${seconds(since)}.`,
-  )
+  const size = `${megabytes(content.bytes)}, stored as ${megabytes(content.stored)}`
+  step(`Saved the dataset '${DATASET}': 70,000 digits, ${size}, in ${secondsSince(start)}.`)
   return mnist
 }
 
-async function pushTasks(hub: TensorHub, { rows, epochs, batch, validationRows }: Plan): Promise<void> {
+async function pushTasks(hub: TensorHub, { units, rows, epochs, batch, validationRows }: Plan): Promise<void> {
   const script = fileURLToPath(new URL('./task-script.ts', import.meta.url))
-  for (const units of SIZES) {
+  for (const n of units) {
     await hub.createTask(TASK, script, {
-      hyperParameters: { n_units1: units, n_units2: units, rows, validationRows, epochs, batch },
+      hyperParameters: { n_units1: n, n_units2: n, rows, validationRows, epochs, batch },
       savedResultKeys: ['test_accuracy'],
-      description: `${units}-${units}`,
+      description: nameOf(n),
       // Heartbeats come four to a lease and carry the progress that is shown below.
-      lease: '10s',
+      lease: `${LEASE_SECONDS}s`,
     })
   }
-  step(
-    `Pushed ${SIZES.length} tasks: ${SIZES.map((units) => `${units}-${units}`).join(', ')}; ${rows.toLocaleString('en')} digits × ${epochs} epochs each.`,
-  )
+  const each = `${rows.toLocaleString('en')} digits × ${epochs} epochs each`
+  step(`Pushed ${units.length} tasks: ${units.map(nameOf).join(', ')}; ${each}.`)
 }
 
-/** Loads the best model as any service would, by a query, and lets it read test digits. */
-async function readDigitsWithBest(hub: TensorHub, { test }: Mnist): Promise<void> {
-  const { tf } = await loadTf<typeof import('@tensorflow/tfjs')>({ prefer: 'wasm', log: () => {} })
-  const since = performance.now()
-  const model = (await hub.findTopModel({ modelName: MODEL, sort: [['test_accuracy', -1]] })) as
-    | (LayersModel & { _name: string; _test_accuracy: number })
-    | false
-  if (model === false) throw new Error('The tasks have finished and the hub has no model.')
+/** Starts the runners, shows how the tasks go until all are over, and ends the runners. */
+async function runTasks(hub: TensorHub): Promise<void> {
+  const display = new ProgressDisplay()
+  await using processes = new Runners(runners, url, (reason) =>
+    display.note(`${reason} If it had a task, that is due again ${LEASE_SECONDS} s after its last heartbeat.`),
+  )
   step(
-    `Loaded the best model from the hub in ${seconds(since)}: ${model._name}, test accuracy ${model._test_accuracy.toFixed(4)}. It reads:`,
+    runners === 0
+      ? 'Waiting for runners: node runner.ts'
+      : `Started ${runners} runners (processes ${processes.pids.join(', ')}); they find the tasks in the hub.`,
   )
-  const start = Math.floor(Math.random() * (test.labels.data.length - DRAWN))
-  const images = Array.from({ length: DRAWN }, (_, i) =>
-    test.images.data.subarray((start + i) * PIXELS, (start + i + 1) * PIXELS),
-  )
-  const input = toTf(tf, {
-    dtype: 'uint8',
-    shape: [DRAWN, SIDE * SIDE],
-    data: test.images.data.subarray(start * PIXELS, (start + DRAWN) * PIXELS),
-  })
-  const output = model.predict(tf.div(input as ReturnType<typeof tf.tensor>, 255)) as ReturnType<typeof tf.tensor>
-  const probabilities = (await output.array()) as number[][]
-  const captions = probabilities.map((row, i) => {
-    const read = row.indexOf(Math.max(...row))
-    return `${read} (${Math.round((row[read] ?? 0) * 100)} %)${read === test.labels.data[start + i] ? '' : ` not ${test.labels.data[start + i]}!`}`
-  })
-  console.log(`\n${drawDigits(images, captions, process.stdout.columns ?? 100)}`)
+  await watchTasks(hub, display, AbortSignal.any([stop.signal, processes.lost]))
 }
 
 async function main(): Promise<void> {
-  const began = performance.now()
-  await using hub = await connect(values.url)
+  const start = performance.now()
+  await using hub = await connect(url)
   console.log(`${hub}`)
   await deleteOldState(hub)
   const mnist = await saveDigits(hub)
   await pushTasks(hub, plan)
-
-  const runners = new Runners(RUNNERS, values.url, (reason) => console.error(`\n${reason}`))
-  try {
-    step(`Started ${RUNNERS} runners (processes ${runners.pids.join(' and ')}); they find the tasks in the hub.`)
-    await Promise.race([watchTasks(hub, new ProgressDisplay(), stop.signal), runners.failed])
-  } finally {
-    await runners.stop()
-  }
-
+  await runTasks(hub)
   const good = await printResults(hub, plan)
-  await readDigitsWithBest(hub, mnist)
-  step(`${good ? 'All done' : 'Done, and not as it should be'} in ${seconds(began)}.`)
+  await readDigitsWithBest(hub, mnist.test)
+  step(`${good ? 'All done' : 'Done, and not as it should be'} in ${secondsSince(start)}.`)
   if (!good) process.exitCode = 1
 }
 
 try {
   await main()
 } catch (error) {
-  process.exitCode = 1
-  if (stop.signal.aborted) console.error(`\nStopped: ${(stop.signal.reason as Error).message}.`)
+  process.exitCode ??= 1
+  if (stop.signal.aborted) console.error(`\nStopped: ${(stop.signal.reason as Error).message}. The runners have ended.`)
   else console.error(error)
 }

@@ -12,34 +12,42 @@ export interface TaskView {
   readonly accuracy?: number
 }
 
-const WIDTH = 30
+/** Columns of the longest line without its bar. */
+const TEXT = 64
+/** Without a terminal a line appears whenever a task changes its state or has done one more of these parts of its work. */
+const PARTS = 4
 
-function bar(share: number): string {
-  const eighths = Math.round(Math.min(1, Math.max(0, share)) * WIDTH * 8)
+function shareOf({ status, epoch, epochs, part }: TaskView): number {
+  if (status === 'finished') return 1
+  return epochs === 0 ? 0 : (Math.max(0, epoch - 1) + part) / epochs
+}
+
+function bar(share: number, width: number): string {
+  const eighths = Math.round(Math.min(1, Math.max(0, share)) * width * 8)
   const whole = '█'.repeat(Math.floor(eighths / 8))
   const rest = eighths % 8 === 0 ? '' : '▏▎▍▌▋▊▉'[(eighths % 8) - 1]
-  return `${whole}${rest}`.padEnd(WIDTH, '·')
+  return `${whole}${rest}`.padEnd(width, '·')
 }
 
-function figures({ loss, accuracy }: TaskView): string {
+function line(view: TaskView, columns: number): string {
+  const share = shareOf(view)
+  const width = Math.min(30, columns - TEXT)
   const parts = [
-    loss === undefined ? '' : `loss ${loss.toFixed(3)}`,
-    accuracy === undefined ? '' : `test accuracy ${accuracy.toFixed(4)}`,
+    `  ${view.name}  ${view.status.padEnd(9)}`,
+    width >= 5 ? bar(share, width) : '',
+    `${String(Math.round(share * 100)).padStart(3)} %`,
+    view.loss === undefined ? '' : ` loss ${view.loss.toFixed(3)}`,
+    view.accuracy === undefined ? '' : ` test accuracy ${view.accuracy.toFixed(4)}`,
   ]
-  return parts.filter((part) => part !== '').join('  ')
+  return parts.filter((part) => part !== '').join(' ')
 }
 
-function line(view: TaskView): string {
-  const share =
-    view.status === 'finished' ? 1 : view.epochs === 0 ? 0 : (Math.max(0, view.epoch - 1) + view.part) / view.epochs
-  return `  ${view.name}  ${view.status.padEnd(9)} ${bar(share)} ${String(Math.round(share * 100)).padStart(3)} %  ${figures(view)}`
-}
-
-/** Shows tasks as they run: redrawn lines on a terminal, and elsewhere one line whenever a task changes its state or ends an epoch. */
+/** Shows tasks as they run: redrawn lines on a terminal, and elsewhere now and then a line. */
 export class ProgressDisplay {
   readonly #stream: NodeJS.WriteStream
   readonly #redraw: ReturnType<typeof createLogUpdate> | undefined
   readonly #shown = new Map<string, string>()
+  readonly #start = performance.now()
 
   constructor(stream: NodeJS.WriteStream = process.stdout) {
     this.#stream = stream
@@ -48,21 +56,27 @@ export class ProgressDisplay {
 
   show(views: readonly TaskView[]): void {
     if (this.#redraw) {
-      this.#redraw(views.map(line).join('\n'))
+      const lines = views.map((view) => line(view, this.#stream.columns))
+      this.#redraw([...lines, `  ${Math.round((performance.now() - this.#start) / 1000)} s`].join('\n'))
       return
     }
     for (const view of views) {
-      const ended = view.status === 'finished' ? view.epochs : view.part >= 1 ? view.epoch : Math.max(0, view.epoch - 1)
-      const stage = `${view.status} ${ended}`
+      const stage = `${view.status} ${Math.floor(shareOf(view) * PARTS)}`
       if (this.#shown.get(view.name) === stage) continue
       this.#shown.set(view.name, stage)
-      const epoch = ended === 0 ? '' : `epoch ${ended}/${view.epochs}  ${figures(view)}`
-      this.#stream.write(`${`  ${view.name}  ${view.status.padEnd(9)} ${epoch}`.trimEnd()}\n`)
+      this.#stream.write(`${line(view, 0)}\n`)
     }
   }
 
+  /** A line that stays, above what is redrawn. */
+  note(text: string): void {
+    if (this.#redraw) this.#redraw.persist(`\n${text}\n`)
+    else this.#stream.write(`${text}\n`)
+  }
+
   /** Leaves the last picture standing. */
-  end(): void {
+  end(views: readonly TaskView[]): void {
+    this.show(views)
     this.#redraw?.done()
   }
 }

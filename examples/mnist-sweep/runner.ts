@@ -3,29 +3,36 @@
  *
  *   node runner.ts [--url URL]
  *
- * It ends on SIGINT and SIGTERM, and with the program that started it.
+ * It ends on SIGINT and SIGTERM, and with the program that started it; the task it was at is pending again.
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { isHubError } from 'tensorhub'
 import { connect } from './connect.ts'
+import { hubUrl } from './options.ts'
 import { TASK } from './plan.ts'
 
 /** How long an idle runner waits before it looks again, in ms. */
 const IDLE = 500
 
 const { values } = parseArgs({ options: { url: { type: 'string' } } })
+const url = hubUrl(values.url)
+// The packages that a task's script imports are looked up from the runner's folder.
+process.chdir(import.meta.dirname)
+
 const stop = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.on(signal, () => stop.abort(new Error(`${signal} received`)))
-// Only when started by main.ts: its end closes the channel.
+// Only when main.ts started this: its end closes the channel.
 process.on('disconnect', () => stop.abort(new Error('the dispatcher has ended')))
 
-await using hub = await connect(values.url)
+await using hub = await connect(url)
+console.log(`Runner ${process.pid} waits for tasks '${TASK}' in ${hub}`)
 try {
   while (!stop.signal.aborted) {
     const outcome = await hub.runTopTask(TASK, { signal: stop.signal })
     if (outcome === false) await wait(IDLE, undefined, { signal: stop.signal })
+    else console.log(outcome.task.description, outcome.status, outcome.error?.message ?? outcome.result ?? '')
   }
 } catch (error) {
   if (!stop.signal.aborted && !isHubError(error, 'ABORTED')) throw error

@@ -3,28 +3,24 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 /** How long a runner may take to end after SIGTERM before it is killed, in ms. */
-const PATIENCE = 10_000
+const PATIENCE = 20_000
 
-/** The runner processes of this example. Whatever happens to this process, they end. */
-export class Runners {
+/** The runner processes of this example. Whatever happens to this process, they end: they notice when its channel closes. */
+export class Runners implements AsyncDisposable {
   readonly #children: ChildProcess[]
   readonly #onLoss: (reason: string) => void
+  readonly #lost = new AbortController()
   #stopping = false
-  /** Rejects when no runner is left before {@link stop}; never resolves. Wait for it from the start. */
-  readonly failed: Promise<never>
 
-  /** @param onLoss Told when a runner ends by itself; the others take its task over once its lease has passed. */
+  /** @param onLoss Told when a runner ends by itself. */
   constructor(count: number, url: string | undefined, onLoss: (reason: string) => void) {
     this.#onLoss = onLoss
+    const script = fileURLToPath(new URL('./runner.ts', import.meta.url))
+    const args = url === undefined ? [] : ['--url', url]
     this.#children = Array.from({ length: count }, () =>
-      fork(fileURLToPath(new URL('./runner.ts', import.meta.url)), url === undefined ? [] : ['--url', url], {
-        cwd: fileURLToPath(new URL('.', import.meta.url)),
-        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      }),
+      fork(script, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] }),
     )
-    this.failed = Promise.all(this.#children.map((child) => this.#watch(child))).then((reasons) => {
-      throw new Error(`No runner is left. ${reasons[0]}`)
-    })
+    for (const child of this.#children) void this.#watch(child)
     process.on('exit', () => {
       for (const child of this.#children) child.kill('SIGKILL')
     })
@@ -34,24 +30,32 @@ export class Runners {
     return this.#children.map((child) => child.pid)
   }
 
-  async #watch(child: ChildProcess): Promise<string> {
+  /** Aborts when every runner has ended by itself. */
+  get lost(): AbortSignal {
+    return this.#lost.signal
+  }
+
+  async #watch(child: ChildProcess): Promise<void> {
     let said = ''
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-4000)
     })
-    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
-    if (this.#stopping) return new Promise<never>(() => {})
-    const reason = `Runner ${child.pid} ended with ${signal ?? `code ${code}`}.${said === '' ? '' : `\n${said.trim()}`}`
+    const how = await once(child, 'exit').then(
+      ([code, signal]) => `ended with ${signal ?? `code ${code}`}.`,
+      (error: Error) => `could not be started: ${error.message}.`,
+    )
+    if (this.#stopping) return
+    const reason = `Runner ${child.pid ?? ''} ${how}${said === '' ? '' : `\n${said.trim()}\n`}`
     this.#onLoss(reason)
-    return reason
+    if (this.#children.every(hasEnded)) this.#lost.abort(new Error(`No runner is left. ${reason}`))
   }
 
-  /** Ends all runners and waits for them. */
-  async stop(): Promise<void> {
+  /** Ends all runners and waits for them; what they were at is pending again. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true
     await Promise.all(
       this.#children.map(async (child) => {
-        if (child.exitCode !== null || child.signalCode !== null) return
+        if (hasEnded(child)) return
         const ended = once(child, 'exit')
         child.kill('SIGTERM')
         const late = setTimeout(() => child.kill('SIGKILL'), PATIENCE)
@@ -60,4 +64,8 @@ export class Runners {
       }),
     )
   }
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.pid === undefined || child.exitCode !== null || child.signalCode !== null
 }

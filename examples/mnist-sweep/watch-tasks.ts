@@ -20,23 +20,24 @@ async function look(hub: TensorHub): Promise<TaskView[]> {
   })
 }
 
-/** Waits until every task is finished, failed or cancelled, showing them as they go. */
+/** Waits until every task is finished, failed or cancelled, showing them as they go. @throws the signal's reason when it aborts. */
 export async function watchTasks(hub: TensorHub, display: ProgressDisplay, signal: AbortSignal): Promise<void> {
   console.log()
-  const over = new AbortController()
+  let over = false
   const showing = (async () => {
-    while (!over.signal.aborted && !signal.aborted) {
+    while (!over) {
       display.show(await look(hub))
       await wait(EVERY)
     }
   })()
   try {
     await Promise.race([hub.tasks.wait({ task_name: TASK }, { signal }), showing])
+  } catch (error) {
     signal.throwIfAborted()
+    throw error
   } finally {
-    over.abort()
+    over = true
     await showing
-    display.show(await look(hub))
-    display.end()
+    display.end(await look(hub))
   }
 }

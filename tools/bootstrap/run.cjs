@@ -24,7 +24,7 @@ const TOOLCHAIN = join(ROOT, '.toolchain')
 
 /** What each command runs, on the Node chosen; paths are relative to the repository. */
 const COMMANDS = {
-  demo: ['examples/mnist-sweep/main.ts'],
+  demo: ['--disable-warning=ExperimentalWarning', 'examples/mnist-sweep/main.ts'],
   test: ['node_modules/vitest/vitest.mjs', 'run', '--config', 'vitest.workspace.ts'],
   bench: ['--expose-gc', 'bench/main.ts'],
   lint: ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.'],
