@@ -1,6 +1,5 @@
 import { join, resolve } from 'node:path'
-import { type Call, HubError, redactUrl, StoreClock } from '@tensorhub/core'
-
+import { type Call, HubError, type IndexDriver, redactUrl, StoreClock } from '@tensorhub/core'
 import { makeFacadeIndexes } from '../documents/indexes.ts'
 import { type Stamps, stampsOf } from '../documents/stamps.ts'
 import type { HubParts } from '../hub.ts'
@@ -103,9 +102,11 @@ async function ready(stores: Stores, call: Call, record: boolean): Promise<Store
   }
 }
 
-/** `memory:` is a new store each time; named ones, like other URLs and driver objects, are the same store again. */
-function stampsOfIndex(index: string | object, stores: Stores): Stamps {
-  return stampsOf(index === 'memory:' ? stores.index : index)
+/** `memory:` is a new store each time; named ones, like other URLs, are the same store again. Drivers over one native handle are over one store. */
+function stampsOfIndex(index: string | IndexDriver, stores: Stores): Stamps {
+  if (typeof index === 'string') return stampsOf(index === 'memory:' ? stores.index : index)
+  const native = index.native?.()
+  return stampsOf(typeof native === 'object' && native !== null ? native : index)
 }
 
 /** Only URLs that mean the same in another process can be handed on: not memory, not driver objects. */

@@ -5,8 +5,8 @@ import { effectivePolicy, type ScriptPolicy } from '../tasks/script-policy.ts'
 
 /** Options of `TensorHub.connect` that hold for every kind of store. */
 export interface CommonOptions extends Call {
-  /** The experiment's name; every operation is confined to it. Default: the `name` of the nearest package.json, else the folder's name. */
-  readonly projectName?: string
+  /** The experiment's name; every operation is confined to it. Default, also for null: the `name` of the nearest package.json, else the folder's name. */
+  readonly projectName?: string | null
   /** Which task scripts may run here. Default `'any'` for an embedded hub in a folder of this user, otherwise none. */
   readonly scripts?: ScriptPolicy
   /** Model kinds beside the built-in plain values, e.g. `[tfjs()]`. */

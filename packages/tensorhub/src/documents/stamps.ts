@@ -24,7 +24,8 @@ export class Stamps {
 const byName = new Map<string, Stamps>()
 const byDriver = new WeakMap<object, Stamps>()
 
-/** The stamps of a store: hubs of one process on the same store share them. A store is known by its folder or URL, or by its driver object. */
+/** The stamps of a store: hubs of one process on the same store share them. A store is known by its folder or URL, or by its driver's
+ * native handle; two handles on one store are not seen to be one. */
 export function stampsOf(store: string | object): Stamps {
   const known = typeof store === 'string' ? byName.get(store) : byDriver.get(store)
   if (known !== undefined) return known

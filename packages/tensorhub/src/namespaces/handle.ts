@@ -1,4 +1,4 @@
-import { type Call, HubError, isHubError } from '@tensorhub/core'
+import { type Call, HubError, isHubError, throwIfAborted } from '@tensorhub/core'
 import type { HubContext } from '../context.ts'
 import type { ContentRecord } from '../documents/record.ts'
 import { callOf, checkOptions } from './arguments.ts'
@@ -36,7 +36,10 @@ export class Handle<R extends ContentRecord, T> {
   async #read(op: string, options: TransferOptions | undefined): Promise<unknown> {
     this.#context.assertOpen(op)
     checkOptions(options, ['signal', 'onProgress'], op)
-    return this.#orGone(op, () => this.#context.content.load(this.record.content, transfer(options)))
+    const value = await this.#orGone(op, () => this.#context.content.load(this.record.content, transfer(options)))
+    // The last bytes may have come in when the caller already gave up.
+    throwIfAborted(options?.signal, { scheme: 'hub', op, target: this.#collection })
+    return value
   }
 
   /**

@@ -2,6 +2,7 @@ import {
   type Call,
   type Change,
   type Doc,
+  decodeCursor,
   HubError,
   type IndexEvent,
   type Order,
@@ -73,6 +74,8 @@ export class Namespace<R extends HubRecord> {
     const after = options?.after ?? parsed.after
     if (after !== undefined && typeof after !== 'string')
       throw this.invalid(op, "after must be a cursor: the text that a find's 'cursor' gave.", 'after')
+    const order = this.order(options?.sort, parsed, OLDEST_FIRST)
+    if (after !== undefined) decodeCursor(order, after)
     const fields: unknown = options?.fields
     if (fields !== undefined && !(Array.isArray(fields) && fields.every((field) => typeof field === 'string')))
       throw this.invalid(op, 'fields must be an array of field names.', 'fields')
@@ -83,7 +86,7 @@ export class Namespace<R extends HubRecord> {
         op,
         collection: this.collection,
         where: this.confine(parsed.where),
-        order: this.order(options?.sort, parsed, OLDEST_FIRST),
+        order,
         ...callOf(options),
         ...(limit === undefined ? {} : { limit }),
         ...(after === undefined ? {} : { after }),

@@ -8,6 +8,20 @@ import type { TransferOptions } from '../namespaces/content-namespace.ts'
  */
 export type Keywords = Readonly<Record<string, unknown>>
 
+/** Keyword arguments of saves: everything beside the options is a tag. */
+export type SaveKeywords = Keywords & TransferOptions
+/** Keyword arguments of finds: everything beside the options is a filter. */
+export type FindKeywords = Keywords & TransferOptions & { readonly sort?: SortInput }
+/** Keyword arguments of deletes and waits: everything beside the options is a filter. */
+export type FilterKeywords = Keywords & Call
+/** The option that names a dataset, model or task instead of the leading argument; null means any. */
+type Named<Name extends string> = { readonly [name in Name]?: string | null }
+
+/** `(name?, keywords?)`, or the name among the keywords: `(keywords?)`. A null name means any. */
+export type NamedArguments<K, Name extends string> =
+  | [name: string | null | undefined, keywords?: K]
+  | [keywords?: K & Named<Name>]
+
 /** How one method reads its arguments. */
 interface Shape {
   readonly op: string

@@ -1,23 +1,35 @@
-import { HubError, isHubError } from '@tensorhub/core'
+import { type Call, HubError, isHubError, type SortInput } from '@tensorhub/core'
 import type { DatasetRecord, LogRecord, ModelRecord } from '../documents/record.ts'
 import type { Informed } from '../models/info.ts'
 import type { DeleteReceipt, TransferOptions } from '../namespaces/content-namespace.ts'
 import type { Datasets } from '../namespaces/datasets.ts'
 import type { Logs } from '../namespaces/logs.ts'
 import type { Models } from '../namespaces/models.ts'
-import type { Tasks } from '../namespaces/tasks.ts'
-import { REFUSED, SPEC_KEYS } from '../tasks/create-task.ts'
+import type { RunTopOptions, Tasks } from '../namespaces/tasks.ts'
+import { REFUSED, SPEC_KEYS, type TaskSpec } from '../tasks/create-task.ts'
 import type { TaskRecord } from '../tasks/document.ts'
 import type { TaskOutcome } from '../tasks/run-top-task.ts'
-import { deletionOf, filterOf, type Keywords, readArguments, risingProgress, sortOf, transferOf } from './keywords.ts'
-
-/** `(name?, keywords?)` or `(keywords?)`; a null name means any. */
-export type FindArguments = [name: string | null | undefined, keywords?: Keywords] | [keywords?: Keywords]
+import {
+  deletionOf,
+  type FilterKeywords,
+  type FindKeywords,
+  filterOf,
+  type Keywords,
+  type NamedArguments,
+  readArguments,
+  risingProgress,
+  type SaveKeywords,
+  sortOf,
+  transferOf,
+} from './keywords.ts'
 
 /** A found value: of type T where the caller names one, or false when nothing matches. */
 export type Found<T> = unknown extends T ? unknown : T | false
 /** A found model: of type T where the caller names one, with its tags; or false when nothing matches. */
 export type FoundModel<T> = unknown extends T ? unknown : (T & Informed) | false
+
+/** A filter of logs, with an order. */
+type LogQuery = FilterKeywords & { readonly sort?: SortInput }
 
 const FIND = ['sort', 'signal', 'onProgress']
 
@@ -34,7 +46,7 @@ export abstract class OriginalApi {
   /** `saveDataset(value, 'mnist', { version: '1.0' })` or `saveDataset(value, { datasetName: 'mnist' })`. @returns the record. */
   async saveDataset(
     dataset: unknown,
-    ...args: [name: string, tags?: Keywords] | [tags: Keywords & { datasetName: string }]
+    ...args: [name: string, tags?: SaveKeywords] | [tags: SaveKeywords & { readonly datasetName: string }]
   ): Promise<DatasetRecord> {
     const { name, tags, options } = readArguments(
       { op: 'saveDataset', name: 'datasetName', options: ['signal', 'onProgress'] },
@@ -50,7 +62,7 @@ export abstract class OriginalApi {
   }
 
   /** The value of the newest (or first by `sort`) dataset that matches, or false. */
-  async findTopDataset<T = unknown>(...args: FindArguments): Promise<Found<T>> {
+  async findTopDataset<T = unknown>(...args: NamedArguments<FindKeywords, 'datasetName'>): Promise<Found<T>> {
     const { name, tags, options } = readArguments({ op: 'findTopDataset', name: 'datasetName', options: FIND }, args)
     const filter = filterOf('dataset_name', name, tags)
     const found = await unlessDeleted(async () =>
@@ -60,7 +72,7 @@ export abstract class OriginalApi {
   }
 
   /** Every matching dataset's value, oldest first unless sorted, or false. Memory: all of them; `datasets.find` and `handle` take one at a time. */
-  async findDatasets<T = unknown>(...args: FindArguments): Promise<T[] | false> {
+  async findDatasets<T = unknown>(...args: NamedArguments<FindKeywords, 'datasetName'>): Promise<T[] | false> {
     const { name, tags, options } = readArguments({ op: 'findDatasets', name: 'datasetName', options: FIND }, args)
     const records = await this.datasets.find(filterOf('dataset_name', name, tags), sortOf(options)).toArray()
     const transfer = transferOf(options)
@@ -78,7 +90,7 @@ export abstract class OriginalApi {
   }
 
   /** Deletes the matching datasets; without arguments all of the project. */
-  async deleteDatasets(...args: FindArguments): Promise<DeleteReceipt> {
+  async deleteDatasets(...args: NamedArguments<FilterKeywords, 'datasetName'>): Promise<DeleteReceipt> {
     const { name, tags, options } = readArguments(
       { op: 'deleteDatasets', name: 'datasetName', options: ['signal'] },
       args,
@@ -87,7 +99,7 @@ export abstract class OriginalApi {
   }
 
   /** `saveModel(model, { modelName: 'mlp', accuracy: 0.8 })` or `saveModel(model, 'mlp', { … })`; without a name: `'model'`. @returns the record. */
-  async saveModel(model: unknown, ...args: FindArguments): Promise<ModelRecord> {
+  async saveModel(model: unknown, ...args: NamedArguments<SaveKeywords, 'modelName'>): Promise<ModelRecord> {
     const { name, tags, options } = readArguments(
       { op: 'saveModel', name: 'modelName', options: ['signal', 'onProgress'] },
       args,
@@ -99,7 +111,9 @@ export abstract class OriginalApi {
    * The newest (or first by `sort`) model that matches, live, or false. `model._accuracy` and `model.info.accuracy` carry its tags. `sess` of the
    * original's TensorFlow 1 days is accepted and has no meaning.
    */
-  async findTopModel<T = unknown>(...args: FindArguments): Promise<FoundModel<T>> {
+  async findTopModel<T = unknown>(
+    ...args: NamedArguments<FindKeywords & { readonly sess?: unknown }, 'modelName'>
+  ): Promise<FoundModel<T>> {
     const { name, tags, options } = readArguments(
       { op: 'findTopModel', name: 'modelName', options: [...FIND, 'sess'] },
       args,
@@ -112,47 +126,47 @@ export abstract class OriginalApi {
   }
 
   /** Deletes the matching models; without arguments all of the project. */
-  async deleteModel(...args: FindArguments): Promise<DeleteReceipt> {
+  async deleteModel(...args: NamedArguments<FilterKeywords, 'modelName'>): Promise<DeleteReceipt> {
     const { name, tags, options } = readArguments({ op: 'deleteModel', name: 'modelName', options: ['signal'] }, args)
     return this.models.delete(deletionOf('model_name', name, tags), transferOf(options))
   }
 
   /** Saves a training event with any fields: `saveTrainingLog({ accuracy: 0.33, step: 7 })`. @returns the record. */
-  saveTrainingLog(tags?: Keywords): Promise<LogRecord> {
+  saveTrainingLog(tags?: FilterKeywords): Promise<LogRecord> {
     return this.#saveLog('training', 'saveTrainingLog', tags)
   }
   /** The matching training logs, oldest first unless sorted; an empty array when none matches. */
-  findTrainingLogs(filter?: Keywords): Promise<LogRecord[]> {
+  findTrainingLogs(filter?: LogQuery): Promise<LogRecord[]> {
     return this.#findLogs('training', 'findTrainingLogs', filter)
   }
   /** Deletes the matching training logs; without arguments all of the project. */
-  deleteTrainingLog(filter?: Keywords): Promise<{ documents: number }> {
+  deleteTrainingLog(filter?: FilterKeywords): Promise<{ documents: number }> {
     return this.#deleteLogs('training', 'deleteTrainingLog', filter)
   }
 
   /** Saves a validation event with any fields: `saveValidationLog({ accuracy: 0.33, step: 7 })`. @returns the record. */
-  saveValidationLog(tags?: Keywords): Promise<LogRecord> {
+  saveValidationLog(tags?: FilterKeywords): Promise<LogRecord> {
     return this.#saveLog('validation', 'saveValidationLog', tags)
   }
   /** The matching validation logs, oldest first unless sorted; an empty array when none matches. */
-  findValidationLogs(filter?: Keywords): Promise<LogRecord[]> {
+  findValidationLogs(filter?: LogQuery): Promise<LogRecord[]> {
     return this.#findLogs('validation', 'findValidationLogs', filter)
   }
   /** Deletes the matching validation logs; without arguments all of the project. */
-  deleteValidationLog(filter?: Keywords): Promise<{ documents: number }> {
+  deleteValidationLog(filter?: FilterKeywords): Promise<{ documents: number }> {
     return this.#deleteLogs('validation', 'deleteValidationLog', filter)
   }
 
   /** Saves a testing event with any fields: `saveTestingLog({ accuracy: 0.33, step: 7 })`. @returns the record. */
-  saveTestingLog(tags?: Keywords): Promise<LogRecord> {
+  saveTestingLog(tags?: FilterKeywords): Promise<LogRecord> {
     return this.#saveLog('testing', 'saveTestingLog', tags)
   }
   /** The matching testing logs, oldest first unless sorted; an empty array when none matches. */
-  findTestingLogs(filter?: Keywords): Promise<LogRecord[]> {
+  findTestingLogs(filter?: LogQuery): Promise<LogRecord[]> {
     return this.#findLogs('testing', 'findTestingLogs', filter)
   }
   /** Deletes the matching testing logs; without arguments all of the project. */
-  deleteTestingLog(filter?: Keywords): Promise<{ documents: number }> {
+  deleteTestingLog(filter?: FilterKeywords): Promise<{ documents: number }> {
     return this.#deleteLogs('testing', 'deleteTestingLog', filter)
   }
 
@@ -161,7 +175,7 @@ export abstract class OriginalApi {
     return this.logs.save(kind, read.tags, transferOf(read.options))
   }
 
-  async #findLogs(kind: string, op: string, filter: Keywords | undefined): Promise<LogRecord[]> {
+  async #findLogs(kind: string, op: string, filter: LogQuery | undefined): Promise<LogRecord[]> {
     const read = readArguments({ op, name: '', options: ['signal', 'sort'] }, [filter])
     return this.logs.find(filterOf('kind', kind, read.tags), sortOf(read.options)).toArray()
   }
@@ -177,8 +191,8 @@ export abstract class OriginalApi {
    */
   async createTask(
     ...args:
-      | [name: string, script: string, keywords?: Keywords]
-      | [keywords: Keywords & { taskName: string; script: string }]
+      | [name: string, script: string, keywords?: Keywords & TaskSpec & Call]
+      | [keywords: Keywords & TaskSpec & Call & { readonly taskName: string; readonly script: string }]
   ): Promise<TaskRecord> {
     const positional = typeof args[0] === 'string' || args[0] === undefined || args[0] === null
     const [name, path, ...more] = positional ? args : [undefined, undefined, ...args]
@@ -212,7 +226,7 @@ export abstract class OriginalApi {
   }
 
   /** Runs the first due task: `runTopTask('mnist', { sort: [['time', -1]] })`. False when none is due; else its outcome, also of a failed attempt. */
-  async runTopTask(...args: FindArguments): Promise<TaskOutcome | false> {
+  async runTopTask(...args: NamedArguments<Keywords & RunTopOptions, 'taskName'>): Promise<TaskOutcome | false> {
     const { name, tags, options } = readArguments(
       { op: 'runTopTask', name: 'taskName', options: ['sort', 'signal', 'scripts', 'onOutput'] },
       args,
@@ -220,12 +234,12 @@ export abstract class OriginalApi {
     return this.tasks.runTop(filterOf('task_name', name, tags), options)
   }
   /** The tutorial's name of {@link runTopTask}. */
-  runTask(...args: FindArguments): Promise<TaskOutcome | false> {
+  runTask(...args: NamedArguments<Keywords & RunTopOptions, 'taskName'>): Promise<TaskOutcome | false> {
     return this.runTopTask(...args)
   }
 
   /** True while any matching task is blocked, pending or running. (The original's docstring said the opposite; its tutorial used it so.) */
-  async checkUnfinishedTask(...args: FindArguments): Promise<boolean> {
+  async checkUnfinishedTask(...args: NamedArguments<FilterKeywords, 'taskName'>): Promise<boolean> {
     const { name, tags, options } = readArguments(
       { op: 'checkUnfinishedTask', name: 'taskName', options: ['signal'] },
       args,
@@ -234,21 +248,23 @@ export abstract class OriginalApi {
   }
 
   /** Deletes matching tasks, running ones after they were cancelled; without arguments all of the project. */
-  async deleteTasks(...args: FindArguments): Promise<{ documents: number }> {
+  async deleteTasks(...args: NamedArguments<FilterKeywords, 'taskName'>): Promise<{ documents: number }> {
     const { name, tags, options } = readArguments({ op: 'deleteTasks', name: 'taskName', options: ['signal'] }, args)
     return this.tasks.delete(deletionOf('task_name', name, tags), transferOf(options))
   }
 
   /** The tutorial's name of {@link findTopDataset}. */
-  findDataset<T = unknown>(...args: FindArguments): Promise<Found<T>> {
+  findDataset<T = unknown>(...args: NamedArguments<FindKeywords, 'datasetName'>): Promise<Found<T>> {
     return this.findTopDataset<T>(...args)
   }
   /** The tutorial's name of {@link findDatasets}. */
-  findAllDatasets<T = unknown>(...args: FindArguments): Promise<T[] | false> {
+  findAllDatasets<T = unknown>(...args: NamedArguments<FindKeywords, 'datasetName'>): Promise<T[] | false> {
     return this.findDatasets<T>(...args)
   }
   /** The tutorial's name of {@link findTopModel}. */
-  findModel<T = unknown>(...args: FindArguments): Promise<FoundModel<T>> {
+  findModel<T = unknown>(
+    ...args: NamedArguments<FindKeywords & { readonly sess?: unknown }, 'modelName'>
+  ): Promise<FoundModel<T>> {
     return this.findTopModel<T>(...args)
   }
 }

@@ -186,7 +186,7 @@ describe('which scripts may run', { timeout: 60_000 }, () => {
       { $where: '1' },
       { a: { $gt: 1 } },
       { constructor: 1 },
-      JSON.parse('{"__proto__":{"x":1}}') as object,
+      JSON.parse('{"__proto__":{"x":1}}') as Record<string, unknown>,
       { f: () => 1 },
     ]) {
       await expect(hub.createTask('t', path, { hyperParameters })).rejects.toMatchObject({
