@@ -12,6 +12,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   CURSOR: 'A cursor that is damaged, or was made with another sort. Start again from the first page.',
   DOCUMENT_TOO_LARGE:
     'A document is larger than the index takes (`can.maxDocBytes`). Save the bulk as a dataset or model, and keep tags small.',
+  DTYPE: 'A safetensors file has an element type that this version does not know. Convert the tensor, or update.',
   EMPTY_FILTER:
     '`update` or `delete` of a namespace was given no filter. For everything of the project say so: `{ _id: { $exists: true } }`.',
   FIELD_NAME:
@@ -19,6 +20,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   IMPORT_LINK: 'A task script imports a file through a symbolic link that leaves its folder. Copy the file.',
   IMPORT_OUTSIDE:
     'A task script imports a file from outside of its folder, which could not be sent along. Move the script up, or the file in.',
+  INLINE_DAMAGED:
+    'A small value, kept inside its document, does not hash to its id: somebody wrote to the index. Restore the document from a copy.',
   MANIFEST_MISSING: 'The list of the chunks of a large value is gone. Restore that blob, or delete the record.',
   NODE_VERSION: 'This Node has no `node:sqlite`. Use Node 22.18 or later.',
   NO_LAYER: 'The URL names a store that has no such layer: no index, or no blobs. Name another for it.',
@@ -39,6 +42,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   SCRIPT_HASH:
     "A task's script is not what was uploaded: it was altered in the store. The task fails for good; find out who wrote to it.",
   SPAWN: 'The machine could not start another process. The attempt does not count.',
+  TOO_LARGE: 'The value does not fit into one array in memory. Read it in parts: `handle.rows()` or `handle.stream()`.',
   UNKNOWN_SCHEME: 'No adapter knows the scheme of this URL; the message lists those that are known.',
   VALUE_REFUSED:
     'A value that cannot be stored: a function, a symbol, a class instance, a cycle, a number that may have been rounded. `path` names it.',
