@@ -64,9 +64,11 @@ function fetched(name, version, why) {
   const inside = join(folder, 'node_modules', name)
   if (existsSync(join(inside, 'package.json'))) return inside
   say(`${why}: fetching ${name}@${version} from the npm registry into .toolchain (nothing is installed globally)`)
+  // Only the holder of the lock fetches, so these are of processes that were killed.
+  for (const left of readdirSync(TOOLCHAIN).filter((entry) => entry.endsWith('.tmp')))
+    rmSync(join(TOOLCHAIN, left), { recursive: true, force: true })
   const aside = `${folder}.${process.pid}.tmp`
-  rmSync(aside, { recursive: true, force: true })
-  mkdirSync(aside, { recursive: true })
+  mkdirSync(aside)
   const args = [
     'install',
     '--prefix',
@@ -122,6 +124,8 @@ function ensurePackages(pnpm, env) {
   const have = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
   if (have === want && existsSync(join(ROOT, 'node_modules', '.modules.yaml'))) return
   say('installing the packages of pnpm-lock.yaml')
+  // What was installed before no longer counts, even if this is interrupted and the lockfile then changes back.
+  rmSync(stamp, { force: true })
   const done = spawnSync(pnpm, ['install', '--frozen-lockfile', '--config.confirmModulesPurge=false'], {
     cwd: ROOT,
     env,
@@ -132,7 +136,6 @@ function ensurePackages(pnpm, env) {
     throw new Stop(
       `pnpm install ended with ${done.status === null ? done.signal : done.status}; its reason stands above`,
     )
-  mkdirSync(TOOLCHAIN, { recursive: true })
   writeFileSync(stamp, want)
 }
 
