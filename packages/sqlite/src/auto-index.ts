@@ -8,7 +8,7 @@ export const INDEX_FROM = 1000
 export const MOST_INDEXES = 32
 const DONE = Number.POSITIVE_INFINITY
 
-/** Fields whose own indexes the hub makes, or that lead every index. */
+/** The field that leads every index of the hub. */
 const LEADING = 'project_name'
 /** Marks a field whose ties are wanted the other way round; no path can hold it. */
 const OPPOSITE = '\u0000'
@@ -40,8 +40,6 @@ export class AutoIndex {
       if (
         field === LEADING ||
         field === '_id' ||
-        field === 'time' ||
-        field === `time${OPPOSITE}` ||
         field === `_id${OPPOSITE}` ||
         field === LEADING + OPPOSITE ||
         field.startsWith('_')

@@ -14,6 +14,7 @@ import {
   type Value,
 } from '@tensorhub/core'
 import type { HubContext } from '../context.ts'
+import { byAge, isByAge } from '../documents/age-order.ts'
 import { type Collection, checkTagName, checkTags } from '../documents/collections.ts'
 import type { HubRecord } from '../documents/record.ts'
 import { findTop } from '../documents/top-query.ts'
@@ -38,15 +39,6 @@ export interface TagChange {
   readonly set?: Readonly<Record<string, Value>>
   readonly unset?: readonly string[]
 }
-
-const OLDEST_FIRST: Order = [
-  { path: ['time'], dir: 1 },
-  { path: ['_id'], dir: 1 },
-]
-const NEWEST_FIRST: Order = [
-  { path: ['time'], dir: -1 },
-  { path: ['_id'], dir: -1 },
-]
 
 /** What datasets, models, logs and tasks share. Every operation is confined to the hub's project. */
 export class Namespace<R extends HubRecord> {
@@ -74,7 +66,7 @@ export class Namespace<R extends HubRecord> {
     const after = options?.after ?? parsed.after
     if (after !== undefined && typeof after !== 'string')
       throw this.invalid(op, "after must be a cursor: the text that a find's 'cursor' gave.", 'after')
-    const order = this.order(options?.sort, parsed, OLDEST_FIRST)
+    const order = this.order(options?.sort, parsed, 1)
     if (after !== undefined) decodeCursor(order, after)
     const fields: unknown = options?.fields
     if (fields !== undefined && !(Array.isArray(fields) && fields.every((field) => typeof field === 'string')))
@@ -105,7 +97,7 @@ export class Namespace<R extends HubRecord> {
     this.context.assertOpen(op)
     checkOptions(options, ['sort', 'signal'], op)
     const parsed = this.parse(filter, op, ['sort'])
-    const order = this.order(options?.sort, parsed, NEWEST_FIRST)
+    const order = this.order(options?.sort, parsed, -1)
     const found = await findTop(this.context.index, this.collection, this.confine(parsed.where), order, callOf(options))
     return found as Doc | undefined as R | undefined
   }
@@ -175,6 +167,8 @@ export class Namespace<R extends HubRecord> {
     await this.context.index.ensureIndex(this.collection, [
       { path: ['project_name'], dir: 1 },
       ...fields.map((field) => ({ path: parsePath(field, 'index'), dir: 1 as const })),
+      // In the direction that order() gives ties.
+      { path: ['_id'], dir: 1 },
     ])
   }
 
@@ -202,11 +196,13 @@ export class Namespace<R extends HubRecord> {
     return where
   }
 
-  protected order(given: SortInput | undefined, parsed: ParsedFilter, fallback: Order): Order {
+  /** The order of a query: the given one, or by age. */
+  protected order(given: SortInput | undefined, parsed: ParsedFilter, age: 1 | -1): Order {
     const order = given === undefined ? parsed.sort : parseSort(given)
-    if (order.length === 0) return fallback
+    if (order.length === 0) return byAge(this.collection, parsed.where, age)
     // Ties follow the last key's direction, so that one index serves the whole order, forwards or backwards.
     const { dir } = order.at(-1) as OrderKey
+    if (isByAge(order)) return byAge(this.collection, parsed.where, dir)
     return order.some((key) => key.path.length === 1 && key.path[0] === '_id')
       ? order
       : [...order, { path: ['_id'], dir }]
