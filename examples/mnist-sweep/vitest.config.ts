@@ -1,3 +1,3 @@
 import { defineProject } from 'vitest/config'
 
-export default defineProject({ test: { name: 'mnist-sweep' } })
+export default defineProject({ test: { name: 'mnist-sweep', testTimeout: 120_000, hookTimeout: 120_000 } })

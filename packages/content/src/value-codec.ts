@@ -11,6 +11,7 @@ import {
   type Tensor,
   viewAs,
 } from './dtypes.ts'
+import { isLiveTensor, readLiveTensor } from './live-tensor.ts'
 import { packNested, unpackNested } from './nested-arrays.ts'
 
 /** A tensor's bytes on their way to storage: a view of the caller's memory. */
@@ -33,8 +34,8 @@ const MAX_DEPTH = 500
 
 /**
  * Takes a value apart. Known: null, booleans, numbers (NaN, infinities and -0 too), strings, bigint, Date, undefined, typed arrays, ArrayBuffer,
- * tensors `{ dtype, shape, data }`, arrays, Map, Set, and plain objects of them. Arrays of numbers that are rectangular and large come back as the
- * same nested arrays.
+ * tensors `{ dtype, shape, data }`, tensors of TensorFlow.js (they come back as `{ dtype, shape, data }`), arrays, Map, Set, and plain objects of
+ * them. Arrays of numbers that are rectangular and large come back as the same nested arrays.
  *
  * @throws INVALID naming the path of anything else (functions, symbols, class instances, cycles, lone surrogates, holes in arrays).
  */
@@ -121,6 +122,7 @@ class Encoder {
     if (types.isMap(value))
       return { $map: Array.from(value, ([key, part], i) => [inside(key, `keys.${i}`), inside(part, `values.${i}`)]) }
     if (types.isSet(value)) return { $set: Array.from(value, (part, i) => inside(part, String(i))) }
+    if (isLiveTensor(value)) return this.#compound(readLiveTensor(value, path), path, depth)
     if (isTensor(value)) {
       const data = checkTensor(value, path)
       return this.#tensor(value.dtype, value.shape, bytesIn(value.data, path), {

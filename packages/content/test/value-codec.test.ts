@@ -131,6 +131,27 @@ describe('values', () => {
     expect(of('uint8', new Uint8Array([7]))).toEqual([7])
   })
 
+  /** What the tensors of TensorFlow.js look like; the real ones are in the tests of @tensorhub/tfjs. */
+  function live(dtype: string, shape: number[], data: unknown): object {
+    class LiveTensor {
+      readonly dtype = dtype
+      readonly shape = shape
+      dataSync(): unknown {
+        if (data instanceof Error) throw data
+        return data
+      }
+    }
+    return new LiveTensor()
+  }
+
+  it('a tensor of a framework is read, and comes back as a plain one', () => {
+    const value = [live('float32', [2, 1], Float32Array.of(1, -0)), { b: live('bool', [], Uint8Array.of(1)) }]
+    expect(decodeSafetensors(encodeSafetensors(value))).toEqual([
+      { dtype: 'float32', shape: [2, 1], data: Float32Array.of(1, -0) },
+      { b: { dtype: 'bool', shape: [], data: Uint8Array.of(1) } },
+    ])
+  })
+
   const detached = new Float32Array(4)
   structuredClone(detached, { transfer: [detached.buffer] })
   const cyclic: { inner: { self?: unknown } } = { inner: {} }
@@ -156,6 +177,9 @@ describe('values', () => {
     ['a tensor with a negative shape', { w: { dtype: 'float32', shape: [-1, -2], data: new Float32Array(2) } }, 'w'],
     ['a DataView', { v: new DataView(new ArrayBuffer(4)) }, 'v'],
     ['a proxy of a class', { p: new Proxy(new (class Thing {})(), {}) }, 'p'],
+    ['a tensor of a framework, of strings', { w: [live('string', [1], ['a'])] }, 'w.0'],
+    ['a tensor of a framework that was disposed', { w: live('float32', [1], new Error('disposed')) }, 'w'],
+    ['a tensor of a framework whose data does not fit', { w: live('float32', [2], new Float32Array(1)) }, 'w'],
     ['a tensor whose data does not fit', { w: { dtype: 'float32', shape: [2, 2], data: new Float32Array(3) } }, 'w'],
   ])('%s is refused by its path', (_name, value, path) => {
     expect(() => encodeSafetensors(value)).toThrow(

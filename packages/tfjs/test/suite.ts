@@ -91,6 +91,44 @@ export function backendSuite(backend: string, load: () => Promise<LoadedTf<Tf>>)
       expect(await bytesOf([theirs])).toEqual(await bytesOf([ours]))
     })
 
+    it('gives any architecture: several inputs and outputs, a shared layer, convolution, recurrence, embedding', async () => {
+      const [image, words] = [tf.input({ shape: [8, 8, 1] }), tf.input({ shape: [5], dtype: 'int32' })]
+      const shared = tf.layers.dense({ units: 4, activation: 'relu', name: 'shared' })
+      const seen = tf.layers.conv2d({ filters: 2, kernelSize: 3, activation: 'relu' }).apply(image)
+      const left = shared.apply(tf.layers.reshape({ targetShape: [18, 4] }).apply(seen)) as TF.SymbolicTensor
+      const read = tf.layers.embedding({ inputDim: 11, outputDim: 4 }).apply(words)
+      const right = tf.layers.lstm({ units: 3 }).apply(shared.apply(read)) as TF.SymbolicTensor
+      const joined = tf.layers.concatenate().apply([tf.layers.flatten().apply(left) as TF.SymbolicTensor, right])
+      const outputs = [tf.layers.dense({ units: 2, name: 'one' }).apply(joined), right] as TF.SymbolicTensor[]
+      const model = tf.model({ inputs: [image, words], outputs })
+      model.setUserDefinedMetadata({ labels: ['a', 'b'] })
+      await hub.saveModel(model, 'functional')
+      const found = (await hub.findTopModel('functional')) as TF.LayersModel
+      expect(await bytesOf(found.getWeights())).toEqual(await bytesOf(model.getWeights()))
+      expect(found.layers.map((layer) => layer.name)).toEqual(model.layers.map((layer) => layer.name))
+      expect(found.getUserDefinedMetadata()).toEqual({ labels: ['a', 'b'] })
+      const x = [
+        tf.linspace(-1, 1, 128).reshape([2, 8, 8, 1]),
+        tf.tensor2d([1, 2, 3, 4, 5, 10, 9, 8, 7, 0], [2, 5], 'int32'),
+      ]
+      expect(await bytesOf(found.predict(x) as TF.Tensor[])).toEqual(await bytesOf(model.predict(x) as TF.Tensor[]))
+    })
+
+    it('leaves no tensors behind', async () => {
+      const { x, y } = rows(6)
+      // Not compiled: TensorFlow.js itself forgets the counter of steps whenever it writes down Adam's state.
+      const plain = perceptron(4)
+      plain.predict(x)
+      const before = tf.memory().numTensors
+      await hub.saveModel(plain, 'tidy')
+      await fromTf({ x, y })
+      await hub.saveDataset({ x, y }, 'tidy')
+      expect(tf.memory().numTensors).toBe(before)
+      const found = (await hub.findTopModel('tidy')) as TF.LayersModel
+      found.dispose()
+      expect(tf.memory().numTensors).toBe(before)
+    })
+
     it('restores compile and optimizer state, so that training goes on where it was', async () => {
       const model = compiled(perceptron(8))
       const { x, y } = rows(24)
@@ -193,6 +231,9 @@ export function backendSuite(backend: string, load: () => Promise<LoadedTf<Tf>>)
         scalar: { dtype: 'float32', shape: [], data: Float32Array.of(7) },
         description: 'kept as it is',
       })
+      // Also without fromTf.
+      await hub.saveDataset(value, 'live-tensors')
+      expect(await hub.findTopDataset('live-tensors')).toEqual(plain)
       const back = toTf(tf, plain) as typeof value
       expect(await bytesOf([back.x, ...back.labels, back.scalar])).toEqual(
         await bytesOf([value.x, ...value.labels, value.scalar]),
@@ -201,11 +242,26 @@ export function backendSuite(backend: string, load: () => Promise<LoadedTf<Tf>>)
       expect([pixels.dtype, [...(await pixels.data())]]).toEqual(['int32', [0, 128, 255]])
     })
 
+    it('keeps architecture and weights apart, as plain values, where a live model is not wanted', async () => {
+      const model = perceptron(5)
+      const architecture = model.toJSON(null, false) as object
+      await hub.saveModel({ architecture, weights: model.getWeights() }, 'apart')
+      const found = (await hub.findTopModel('apart')) as { architecture: object; weights: unknown }
+      expect(found.architecture).toEqual(architecture)
+      const rebuilt = perceptron(5)
+      rebuilt.setWeights(toTf(tf, found.weights) as TF.Tensor[])
+      expect(await bytesOf(rebuilt.getWeights())).toEqual(await bytesOf(model.getWeights()))
+    })
+
     it('refuses tensors that would be changed, naming them', async () => {
       await expect(fromTf({ words: tf.tensor1d(['a']) })).rejects.toThrow(/value\.words is a tensor of string/)
       // By shape: the wasm backend has no complex kernels.
       const complex = { dtype: 'complex64', shape: [], data: async () => null, dataSync: () => null, dispose: () => {} }
       await expect(fromTf([complex])).rejects.toThrow(/value\[0\] is a tensor of complex64/)
+      await expect(hub.saveDataset({ words: tf.tensor1d(['a']) }, 'words')).rejects.toThrow(/array\(\).*'words'/)
+      const gone = tf.scalar(1)
+      gone.dispose()
+      await expect(hub.saveDataset([gone], 'gone')).rejects.toThrow(/disposed.*'0'/)
       expect(() => toTf(tf, { x: { dtype: 'float64', shape: [1], data: Float64Array.of(1) } })).toThrow(
         /value\.x is a tensor of float64/,
       )

@@ -6,8 +6,8 @@ export class Datasets extends ContentNamespace<DatasetRecord> {
   /**
    * Saves a value. Acknowledged only when every byte and the record are durable and verified.
    *
-   * @param value Nested arrays and objects, typed arrays, tensors `{ dtype, shape, data }`, Date, bigint, bytes, strings, numbers, null; or a
-   *   stream, async iterable or Blob of bytes, which is never whole in memory.
+   * @param value Nested arrays and objects, typed arrays, tensors (`{ dtype, shape, data }`, or those of TensorFlow.js), Date, bigint, bytes, strings,
+   *   numbers, null; or a stream, async iterable or Blob of bytes, which is never whole in memory.
    * @throws INVALID naming an unsupported value's path or a reserved tag; STORAGE_FULL; ABORTED.
    */
   async save(
