@@ -1,3 +1,3 @@
 import { defineProject } from 'vitest/config'
 
-export default defineProject({ test: { name: '@tensorhub/core' } })
+export default defineProject({ test: { name: '@tensorhub/core', testTimeout: 120_000, hookTimeout: 120_000 } })
