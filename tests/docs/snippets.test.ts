@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => workspace[Symbol.dispose]())
 
 describe('the code on the pages', () => {
-  for (const { page, placed } of pages) {
+  for (const { page, placed } of pages.filter((one) => one.placed.length > 0)) {
     describe(page, () => {
       for (const one of placed) {
         const { snippet } = one
@@ -49,7 +49,16 @@ describe('the code on the pages', () => {
 
   it('is more than a few lines, on every page that must have some', () => {
     const withCode = pages.filter(({ placed }) => placed.length > 0).map(({ page }) => page)
-    expect(withCode).toEqual(expect.arrayContaining(['README.md', 'docs/query.md']))
+    expect(withCode).toEqual(
+      expect.arrayContaining([
+        'README.md',
+        'CONTRIBUTING.md',
+        'docs/adapters.md',
+        'docs/errors.md',
+        'docs/query.md',
+        'docs/tasks.md',
+      ]),
+    )
   })
 
   it('compiles as a whole: no complaint belongs to no snippet', () => {
