@@ -4,12 +4,14 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const manifestOf = (folder: string) =>
-  JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as Record<string, unknown> & {
-    name: string
-    private?: boolean
-  }
-const root = manifestOf('.') as Record<string, unknown> & { engines: object; repository: { url: string } }
+interface Manifest {
+  readonly name: string
+  readonly private?: boolean
+  readonly engines: object
+  readonly repository: { readonly url: string }
+}
+const manifestOf = (folder: string) => JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as Manifest
+const root = manifestOf('.')
 const published = readdirSync(join(ROOT, 'packages'))
   .map((name) => `packages/${name}`)
   .filter((folder) => manifestOf(folder).private !== true)
