@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import {
   type BlobStore,
   type Call,
@@ -20,6 +21,8 @@ export interface ChunkRow {
   readonly _id: string
   readonly key: string
   readonly stored: number
+  /** Of the stored bytes, where they are compressed. */
+  readonly crc: number | null
   /** `fresh`: uploaded, and not yet known to have been entered in time (see {@link ChunkRows}). */
   readonly state: 'fresh' | 'live' | 'condemned' | 'deleting'
   readonly ver: number
@@ -38,6 +41,7 @@ export interface NewChunk {
 export interface PlacedChunk {
   readonly key: string
   readonly stored: number
+  readonly crc?: number
 }
 
 /** What one save has placed so far. `since` is no later than the oldest of its pins and uploads: step S4 measures from there. */
@@ -203,7 +207,7 @@ export class ChunkRows {
       }
       for (const row of rows) {
         if (row.state === 'live' && row.pinned_until.getTime() > now.getTime() + PIN / 2)
-          usable.set(row._id, { key: row.key, stored: row.stored })
+          usable.set(row._id, placeOf(row))
       }
     }
     return usable
@@ -218,25 +222,35 @@ export class ChunkRows {
       ...call,
       ...(codec === 'raw' ? { sha256: chunk.id.slice('sha256:'.length) } : {}),
     })
-    return this.#enter(chunk.id, key, bytes.byteLength, began, call)
+    return this.#enter(
+      chunk.id,
+      { key, stored: bytes.byteLength, crc: codec === 'raw' ? null : crc32(bytes) },
+      began,
+      call,
+    )
   }
 
   /** Stores bytes that are never shared (a manifest) under their own key, with a row like any chunk's. */
   async storeOwn(key: string, bytes: Uint8Array, placement: Placement, call: Call): Promise<boolean> {
     const began = await this.#index.now(call)
     await this.#blobs.write(key, bytes, call)
-    const place = await this.#enter(key, key, bytes.byteLength, began, call)
+    const place = await this.#enter(key, { key, stored: bytes.byteLength, crc: null }, began, call)
     if (place === undefined) return false
     placement.fresh.add(key)
     placement.placed.set(key, place)
     return true
   }
 
-  async #enter(id: string, key: string, stored: number, began: Date, call: Call): Promise<PlacedChunk | undefined> {
-    const fields = { key, stored, state: 'fresh', at: began, pinned_until: new Date(began.getTime() + PIN) } as const
+  async #enter(
+    id: string,
+    blob: Pick<ChunkRow, 'key' | 'stored' | 'crc'>,
+    began: Date,
+    call: Call,
+  ): Promise<PlacedChunk | undefined> {
+    const fields = { ...blob, state: 'fresh', at: began, pinned_until: new Date(began.getTime() + PIN) } as const
     try {
       await this.#index.insert(ROWS, [{ _id: id, ver: 0, ...fields }], call)
-      return { key, stored }
+      return placeOf(blob)
     } catch (error) {
       if (!isHubError(error, 'EXISTS')) throw error
     }
@@ -261,7 +275,7 @@ export class ChunkRows {
       { set: fields, inc: { ver: 1 } },
       call,
     )
-    return taken === null ? undefined : { key, stored }
+    return taken === null ? undefined : placeOf(blob)
   }
 
   /** S6: whether every row is live with the key the manifest names. */
@@ -281,6 +295,10 @@ export class ChunkRows {
     for await (const doc of this.#index.find(ROWS, where, call)) rows.push(rowOf(doc))
     return rows
   }
+}
+
+function placeOf({ key, stored, crc }: Pick<ChunkRow, 'key' | 'stored' | 'crc'>): PlacedChunk {
+  return { key, stored, ...(typeof crc === 'number' ? { crc } : {}) }
 }
 
 /** The row's id of a chunk's key; a manifest's key is its own id. */

@@ -20,6 +20,11 @@ export interface ManifestChunk {
   readonly size: number
   /** Bytes in the blob store. */
   readonly stored: number
+  /**
+   * CRC-32 of the stored bytes of a compressed chunk. Its id covers what they decode to; some bits of a compressed frame carry nothing, and damage to them
+   * would go unnoticed for as long as it is harmless.
+   */
+  readonly crc?: number
 }
 
 /** The whole description of a stored value. */
@@ -107,7 +112,8 @@ function isChunk(chunk: unknown): chunk is ManifestChunk {
     typeof chunk.key === 'string' &&
     chunk.key.startsWith(`c/${hex.slice(0, 2)}/${hex}-`) &&
     /^[0-9a-f]{8}\.[a-z0-9]+$/.test(chunk.key.slice(70)) &&
-    (!chunk.key.endsWith('.raw') || chunk.stored === chunk.size)
+    (!chunk.key.endsWith('.raw') || chunk.stored === chunk.size) &&
+    (chunk.crc === undefined || isSize(chunk.crc))
   )
 }
 

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import { type BlobStore, type Call, HubError, isHubError, type Progress } from '@tensorhub/core'
 import { codecOf, decodeChunk } from './chunk-codec.ts'
 import type { Dtype } from './dtypes.ts'
@@ -96,7 +97,10 @@ export class ChunkReader {
         const info = await this.#blobs.readInto(chunk.key, raw, { ...call, offset: 0 })
         if (info.size !== chunk.size) throw damaged(chunk, `it has ${info.size} bytes instead of ${chunk.size}`)
       } else {
-        raw = await decodeChunk(await this.#blobs.bytes(chunk.key, call), chunk.size, chunk.key)
+        const stored = await this.#blobs.bytes(chunk.key, call)
+        if (chunk.crc !== undefined && crc32(stored) !== chunk.crc)
+          throw damaged(chunk, 'its stored bytes have changed')
+        raw = await decodeChunk(stored, chunk.size, chunk.key)
       }
     } catch (error) {
       if (isHubError(error, 'RANGE')) throw damaged(chunk, 'it is shorter than it was', error)

@@ -15,7 +15,7 @@ import { Limiter } from './limiter.ts'
 import type { FullManifest, Manifest, ManifestChunk, ManifestTensor } from './manifest.ts'
 import { packSafetensors } from './safetensors.ts'
 import { cut, joinSlice } from './slices.ts'
-import { isFileSource } from './source.ts'
+import { type FileSource, isFileSource, piecesOf } from './source.ts'
 import { type EncodedValue, encodeValue } from './value-codec.ts'
 
 export interface SaveOptions extends Call {
@@ -257,9 +257,7 @@ export class ContentWriter {
   }
 
   /** An opaque file: cut by content, stored as it comes; memory holds a few chunks. */
-  async #saveFile(source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Blob, o: SaveOptions): Promise<Doc> {
-    const iterable: AsyncIterable<Uint8Array> =
-      source instanceof Blob ? (source.stream() as ReadableStream<Uint8Array>) : source
+  async #saveFile(source: FileSource, o: SaveOptions): Promise<Doc> {
     const placement = await this.#rows.begin(callOf(o))
     const ids: string[] = []
     const sizes: number[] = []
@@ -308,7 +306,7 @@ export class ContentWriter {
       })
     }
     try {
-      for await (const piece of iterable) {
+      for await (const piece of piecesOf(source, signal)) {
         throwIfAborted(signal)
         if (!(piece instanceof Uint8Array))
           throw new HubError('INVALID', 'The stream gave something other than Uint8Array.', {
@@ -346,7 +344,7 @@ function chunksOf(
 ): { chunks: ManifestChunk[]; stored: number } {
   const chunks = ids.map((id, i): ManifestChunk => {
     const place = placed.get(id) as PlacedChunk
-    return { key: place.key, id, size: sizes[i] as number, stored: place.stored }
+    return { ...place, id, size: sizes[i] as number }
   })
   let stored = 0
   for (const place of placed.values()) stored += place.stored

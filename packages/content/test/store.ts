@@ -1,7 +1,7 @@
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type BlobDriver, type Doc, type IndexStore, openBlobs, openIndex } from '@tensorhub/core'
+import { type BlobDriver, type Doc, type IndexDriver, type IndexStore, openBlobs, openIndex } from '@tensorhub/core'
 import { fs } from '@tensorhub/fs'
 import { memoryIndex } from '@tensorhub/memory'
 import { ContentStore, type FullManifest, type Manifest } from '../src/index.ts'
@@ -23,9 +23,10 @@ export interface Opened {
 export async function openStore(
   folder?: string,
   wrap: (driver: BlobDriver) => BlobDriver = (driver) => driver,
+  wrapIndex: (driver: IndexDriver) => IndexDriver = (driver) => driver,
 ): Promise<Opened> {
   const where = folder ?? (await mkdtemp(join(tmpdir(), 'tensorhub-content-')))
-  const index = openIndex(memoryIndex())
+  const index = openIndex(wrapIndex(memoryIndex()))
   const blobs = openBlobs(wrap(fs({ folder: where })))
   const content = new ContentStore({ index, blobs })
   let n = 0
