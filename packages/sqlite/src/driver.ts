@@ -116,8 +116,14 @@ class SqliteIndex implements IndexDriver {
     throwIfAborted(o.signal)
     const { file, reads } = this.#open
     try {
-      const docs = reads.now(coll, where, o.order, o.limit) ?? reads.docs(coll, where, o.order, o.limit, o.signal)
-      for await (const doc of docs) yield o.fields ? project(doc, o.fields) : doc
+      // What is there at once needs no turn of the loop for each document.
+      const few = reads.now(coll, where, o.order, o.limit)
+      if (few !== undefined) {
+        for (const doc of few) yield o.fields ? project(doc, o.fields) : doc
+        return
+      }
+      for await (const doc of reads.docs(coll, where, o.order, o.limit, o.signal))
+        yield o.fields ? project(doc, o.fields) : doc
     } catch (error) {
       throw mapError(error, file.at('find', coll))
     }

@@ -80,6 +80,8 @@ export const changeTests: readonly IndexTest[] = [
         { set: { _id: 'b' } },
         { set: { _rev: 7 } },
         { inc: { _rev: 7 } },
+        { unset: ['_rev'] },
+        { set: { '_rev.x': 7 } },
         { set: { 'list.0': 1 } },
         { set: { $x: 1 } },
         { set: { 'a..b': 1 } },

@@ -1,4 +1,5 @@
 import { HubError } from '../errors/hub-error.ts'
+import { tooLarge } from './part-sizes.ts'
 
 /** What `write` takes. */
 export type BlobBody = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Uint8Array | ArrayBuffer | Blob | string
@@ -17,7 +18,7 @@ export function streamOfBody(body: BlobBody): ReadableStream<Uint8Array> {
   if (bytes !== undefined) return streamOfBytes(bytes)
   if (body instanceof Blob) return body.stream() as ReadableStream<Uint8Array>
   if (body instanceof ReadableStream) return body
-  if (typeof (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator] === 'function')
+  if (typeof (body as AsyncIterable<Uint8Array> | null | undefined)?.[Symbol.asyncIterator] === 'function')
     return ReadableStream.from(body as AsyncIterable<Uint8Array>)
   throw new HubError(
     'INVALID',
@@ -35,11 +36,15 @@ function streamOfBytes(bytes: Uint8Array): ReadableStream<Uint8Array> {
   })
 }
 
-/** Passes a stream through, erring when it ends short of or runs beyond `size`, or holds something that is no bytes. */
+/**
+ * Passes a stream through, erring when it ends short of or runs beyond `size`, when it runs beyond `most` (the largest blob of the store), or when it holds
+ * something that is no bytes.
+ */
 export function exactSize(
   body: ReadableStream<Uint8Array>,
   size: number | undefined,
   signal?: AbortSignal,
+  most = Number.POSITIVE_INFINITY,
 ): ReadableStream<Uint8Array> {
   let seen = 0
   const wrong = (what: string) =>
@@ -58,6 +63,7 @@ export function exactSize(
         }
         seen += piece.byteLength
         if (size !== undefined && seen > size) throw wrong('runs beyond its size')
+        if (seen > most) throw tooLarge(most)
         if (piece.byteLength > 0) controller.enqueue(piece)
       },
       flush() {

@@ -28,14 +28,15 @@ export function checkKey(key: string): string {
   return key
 }
 
-/** Checks a prefix to list: the beginning of a key, or empty. */
+/** Checks a prefix to list: the beginning of a key, or empty; no segment is `..`, and none but the last is empty or `.`. @throws INVALID */
 export function checkPrefix(prefix: string): string {
+  const segments = typeof prefix === 'string' ? prefix.split('/') : []
   if (
-    typeof prefix !== 'string' ||
+    segments.length === 0 ||
     prefix.length > 512 ||
     /[^A-Za-z0-9._\-~=+@/]/.test(prefix) ||
-    prefix.startsWith('/') ||
-    prefix.split('/').includes('..')
+    segments.includes('..') ||
+    segments.slice(0, -1).some((segment) => segment === '' || segment === '.')
   ) {
     throw refuse(String(prefix), 'is no beginning of a key')
   }

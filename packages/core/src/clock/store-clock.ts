@@ -20,6 +20,8 @@ export class StoreClock {
   readonly #source: { now(o: Call): Promise<Date> }
   readonly #monotonic: () => number
   #sample: Sample | undefined
+  /** The latest time given: a renewed estimate that lies a little before it must not turn time back. */
+  #given = Number.NEGATIVE_INFINITY
 
   constructor(source: { now(o: Call): Promise<Date> }, options: { monotonic?: () => number } = {}) {
     this.#source = source
@@ -37,16 +39,19 @@ export class StoreClock {
     const agrees = held !== undefined && Math.abs(held.offset - sample.offset) <= held.error + sample.error + 1
     if (held === undefined || !agrees || sample.error <= held.error || received - held.at > MAX_AGE)
       this.#sample = sample
+    // Only where the store's own clock was set back does time follow it back: held there, it would stand still for as long.
+    if (!agrees) this.#given = Number.NEGATIVE_INFINITY
     return this.now()
   }
 
-  /** The store's time as estimated now. @throws INVALID before the first `sync`. */
+  /** The store's time as estimated now; never before what was given already, unless the store's clock was set back. @throws INVALID before the first `sync`. */
   now(): Date {
     if (this.#sample === undefined)
       throw new HubError('INVALID', "The store's clock has not been read yet; call sync() first.", {
         at: { scheme: 'core', op: 'clock' },
       })
-    return new Date(Math.round(this.#monotonic() + this.#sample.offset))
+    this.#given = Math.max(this.#given, Math.round(this.#monotonic() + this.#sample.offset))
+    return new Date(this.#given)
   }
 
   /** Milliseconds since the store was last asked; Infinity before the first time. */

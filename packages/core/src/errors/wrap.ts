@@ -11,3 +11,26 @@ export function asHubError(error: unknown, at: ErrorPlace): HubError {
     { at, cause: error },
   )
 }
+
+/** The same body whose failures pass through `map`. Cancelling it cancels the source; nothing is read ahead. */
+export function withMappedErrors(
+  body: ReadableStream<Uint8Array>,
+  map: (error: unknown) => unknown,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read()
+          if (done) controller.close()
+          else controller.enqueue(value)
+        } catch (error) {
+          controller.error(map(error))
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
+}

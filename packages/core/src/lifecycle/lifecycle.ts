@@ -12,6 +12,10 @@ export class Lifecycle<Cap, D extends Driver<Cap>> {
   #closing: Promise<void> | undefined
   #running = 0
   #idle: (() => void) | undefined
+  /** Streams that were begun and not ended; closing ends them. */
+  readonly #streams = new Set<() => Promise<unknown>>()
+  /** Ends what waits without end. */
+  readonly #stop = new AbortController()
 
   constructor(driver: D) {
     this.driver = driver
@@ -30,38 +34,63 @@ export class Lifecycle<Cap, D extends Driver<Cap>> {
   /** Runs one call on the open driver; closing waits for it. */
   async run<T>(at: ErrorPlace, signal: AbortSignal | undefined, call: (can: Readonly<Cap>) => Promise<T>): Promise<T> {
     const can = await this.ready(at, signal)
-    this.#running++
+    this.#assertOpen(at)
     try {
-      return await raceAbort(call(can), signal, at)
+      return await raceAbort(
+        this.#tracked(() => call(can)),
+        signal,
+        at,
+      )
     } catch (error) {
       throw asHubError(error, at)
-    } finally {
-      this.#leave()
     }
   }
 
-  /** The same for a stream of results. */
+  /**
+   * The same for a stream of results. Closing waits for the step that runs, then ends the stream: its consumer's next step is CLOSED. So one that was
+   * left behind half-read keeps no store from closing.
+   *
+   * @param endless Its steps may take for ever (watching), so closing aborts the signal that `call` is given.
+   */
   async *stream<T>(
     at: ErrorPlace,
     signal: AbortSignal | undefined,
-    call: (can: Readonly<Cap>) => AsyncIterable<T>,
+    call: (can: Readonly<Cap>, signal: AbortSignal | undefined) => AsyncIterable<T>,
+    endless = false,
   ): AsyncGenerator<T, void, undefined> {
     const can = await this.ready(at, signal)
-    this.#running++
+    this.#assertOpen(at)
+    const { signal: stop } = this.#stop
+    const given = endless ? (signal ? AbortSignal.any([signal, stop]) : stop) : signal
+    let items: AsyncIterator<T> | undefined
+    const end = async () => {
+      this.#streams.delete(end)
+      await items?.return?.()
+    }
+    this.#streams.add(end)
     try {
-      for await (const item of call(can)) {
+      items = call(can, given)[Symbol.asyncIterator]()
+      for (;;) {
+        const source = items
+        const { done, value } = await this.#tracked(() => source.next())
         throwIfAborted(signal, at)
-        yield item
+        if (done === true) {
+          this.#streams.delete(end)
+          return
+        }
+        yield value
+        throwIfAborted(signal, at)
+        this.#assertOpen(at)
       }
-      throwIfAborted(signal, at)
     } catch (error) {
+      if (endless && !signal?.aborted) this.#assertOpen(at)
       throw asHubError(error, at)
     } finally {
-      this.#leave()
+      if (this.#streams.has(end)) await this.#tracked(end)
     }
   }
 
-  /** Refuses new calls, waits for running ones, closes the driver. */
+  /** Refuses new calls, waits for running ones, ends open streams, closes the driver. A store that was never opened has nothing to close. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -83,21 +112,36 @@ export class Lifecycle<Cap, D extends Driver<Cap>> {
 
   async #close(): Promise<void> {
     if (this.#opening !== undefined) await this.#opening.then(noop, noop)
-    if (this.#running > 0) {
+    // A failed opening left nothing open.
+    if (this.#opening === undefined) return
+    const at = { scheme: this.driver.scheme, op: 'close' }
+    this.#stop.abort()
+    try {
+      await this.#untilIdle()
+      await Promise.all([...this.#streams].map((end) => end()))
+      await this.driver.close?.()
+    } catch (error) {
+      throw asHubError(error, at)
+    }
+  }
+
+  async #untilIdle(): Promise<void> {
+    while (this.#running > 0) {
       await new Promise<void>((resolve) => {
         this.#idle = resolve
       })
     }
-    try {
-      await this.driver.close?.()
-    } catch (error) {
-      throw asHubError(error, { scheme: this.driver.scheme, op: 'close' })
-    }
   }
 
-  #leave(): void {
-    this.#running--
-    if (this.#running === 0) this.#idle?.()
+  /** Counts the driver's own work until it ends, which may be after an abort released the caller. */
+  async #tracked<T>(work: () => Promise<T>): Promise<T> {
+    this.#running++
+    try {
+      return await work()
+    } finally {
+      this.#running--
+      if (this.#running === 0) this.#idle?.()
+    }
   }
 }
 
