@@ -69,6 +69,9 @@ const WASM = '@tensorflow/tfjs-backend-wasm'
 function standIn(about: { isGPUPackage?: boolean; isUsingGpuDevice?: boolean } = {}, backend = 'tensorflow'): string {
   return `exports.ready = async () => {}; exports.getBackend = () => '${backend}'; exports.backend = () => (${JSON.stringify(about)})`
 }
+/** What makes a module a copy of TensorFlow.js with a running engine. */
+const SHAPE =
+  "exports.loadLayersModel = exports.loadGraphModel = exports.tensor = () => {}; globalThis._tfengine = { backendName: 'tensorflow' }"
 const BROKEN = "throw new Error('libtensorflow.so.2: cannot open shared object file\\nand more')"
 
 describe('loadTf picks', () => {
@@ -130,11 +133,29 @@ describe('loadTf picks', () => {
     expect(insisted.said).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining(WASM) as string })
   })
 
-  it('the backend that already runs', async () => {
+  it('the backend that already runs, in the copy that runs it', async () => {
     const own =
       "const { createRequire } = await import('node:module'); const tf = createRequire(process.cwd() + '/x.js')('@tensorflow/tfjs'); await tf.setBackend('cpu');"
     const { said } = await fresh(`${own} ${PICKED}`)
     expect(said).toMatchObject({ backend: 'cpu', message: expect.stringContaining('runs already') as string })
+
+    // Of tfjs-core alone, which is no whole copy.
+    const core = `const { createRequire } = await import('node:module')
+      const part = createRequire(${JSON.stringify(join(real[PLAIN] as string, 'package.json'))})
+      part('@tensorflow/tfjs-backend-cpu'); await part('@tensorflow/tfjs-core').setBackend('cpu');`
+    const withNative = await project('core-alone', { ...real, [NODE]: standIn() })
+    expect((await fresh(`${core} ${PICKED}`, withNative)).said.backend).toBe('cpu')
+
+    // The user's own import is tfjs-node, and there is a tfjs-node-gpu, which would come first.
+    const both = await project('own-import', { ...real, [GPU]: standIn(), [NODE]: `${standIn()}; ${SHAPE}` })
+    const imported = `await import(process.cwd() + '/node_modules/${NODE}/index.js');`
+    expect((await fresh(`${imported} ${PICKED}`, both)).said).toMatchObject({
+      backend: 'tensorflow',
+      from: expect.stringContaining(join(NODE, 'index.js')) as string,
+    })
+    // So does what was asked for before.
+    const asked = `await loadTf({ prefer: 'tensorflow', module: '${NODE}' });`
+    expect((await fresh(`${asked} ${PICKED}`, both)).said).toMatchObject({ from: NODE })
   })
 
   it('what it was told to load, and nothing else', async () => {

@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import { HubError } from '@tensorhub/core'
 import type { TensorFlowLike } from '../shapes.ts'
 import { type Candidate, candidates, reasonOf, requireCandidate, restoreNodeUtil } from './candidates.ts'
+import { loadedCopy, runningBackend } from './running.ts'
 
 /** `tensorflow` is TensorFlow's native library (tfjs-node, tfjs-node-gpu); `cpu` is plain JavaScript. */
 export type Backend = 'tensorflow' | 'wasm' | 'cpu'
@@ -38,8 +39,11 @@ interface PlainTf extends TensorFlowLike {
 
 const NATIVE_NAMES = '@tensorflow/tfjs-node or @tensorflow/tfjs-node-gpu'
 const HELP = 'see "Backends" in the README of @tensorhub/tfjs'
+const RUNS_ALREADY = ', which this process runs already'
 const at = { scheme: 'tfjs', op: 'loadTf' }
-const loaded = new Map<string, Promise<LoadedTf>>()
+const loading = new Map<string, Promise<LoadedTf>>()
+/** What was loaded here last. */
+let current: LoadedTf | undefined
 let said = false
 
 /**
@@ -59,35 +63,47 @@ export async function loadTf<T = TensorFlowLike>(options: LoadTfOptions = {}): P
     throw new HubError(
       'INVALID',
       `loadTf: 'module' names a native build, and 'prefer' asks for '${prefer}'; give one.`,
-      {
-        at,
-      },
+      { at },
     )
-  const module = options.module ?? process.env.TENSORHUB_TF
-  const key = JSON.stringify([prefer ?? null, module ?? null])
-  let loading = loaded.get(key)
-  if (!loading) {
-    loading = load(prefer, module || undefined)
-    loaded.set(key, loading)
-    loading.then(undefined, () => loaded.delete(key))
-  }
-  const result = await loading
+  const result =
+    prefer === undefined && options.module === undefined
+      ? (running() ?? (await once(undefined, process.env.TENSORHUB_TF || undefined)))
+      : await once(prefer, options.module ?? (process.env.TENSORHUB_TF || undefined))
+  current = result
   if (options.log) options.log(result.message)
   else if (!said) process.stderr.write(`${result.message}\n`)
   said = true
   return result as LoadedTf<unknown> as LoadedTf<T>
 }
 
-/** The backend that the engine shared by all copies of TensorFlow.js in this process runs on, if one has been chosen. */
-function runningBackend(): string | undefined {
-  return (globalThis as { _tfengine?: { backendName?: string } })._tfengine?.backendName
+/** The copy that runs in this process already, here or elsewhere loaded. */
+function running(): LoadedTf | undefined {
+  const backend = runningBackend()
+  if (backend === undefined) return undefined
+  if (current?.tf.getBackend() === backend) return { ...current, backend }
+  const copy = loadedCopy(backend)
+  if (copy === undefined) return undefined
+  if (backend === 'tensorflow') restoreNodeUtil()
+  const message = `TensorFlow.js: backend '${backend}'${RUNS_ALREADY}.`
+  return { tf: copy.tf, backend, from: copy.path, message }
+}
+
+/** Callers at the same time share one load. */
+function once(prefer: Backend | undefined, module: string | undefined): Promise<LoadedTf> {
+  const key = JSON.stringify([prefer ?? null, module ?? null])
+  const under = loading.get(key)
+  if (under !== undefined) return under
+  const begun = load(prefer, module).finally(() => loading.delete(key))
+  loading.set(key, begun)
+  return begun
 }
 
 async function load(prefer: Backend | undefined, module: string | undefined): Promise<LoadedTf> {
-  const running = prefer === undefined ? runningBackend() : undefined
   const tried: string[] = []
-  const mayBeNative = running === undefined || running === 'tensorflow'
-  if (prefer === 'tensorflow' || (prefer === undefined && mayBeNative)) {
+  // One that runs without a copy to be found (a bundle, or tfjs-core alone) is kept all the same; to load a native build would replace it.
+  const kept = prefer === undefined ? runningBackend() : undefined
+  if (kept !== undefined && kept !== 'tensorflow') return loadPlain(undefined, tried, kept)
+  if (prefer === undefined || prefer === 'tensorflow') {
     for (const candidate of candidates(module)) {
       const found = await loadNative(candidate, tried)
       if (found) return found
@@ -95,7 +111,7 @@ async function load(prefer: Backend | undefined, module: string | undefined): Pr
     if (prefer === 'tensorflow')
       throw missing(`no native build of TensorFlow.js loads: npm i ${NATIVE_NAMES}; where that fails, ${HELP}`, tried)
   }
-  return loadPlain(prefer, running, tried)
+  return loadPlain(prefer, tried)
 }
 
 async function loadNative(candidate: Candidate, tried: string[]): Promise<LoadedTf | undefined> {
@@ -137,7 +153,7 @@ function device(tf: PlainTf): string {
   return isGPUPackage === true ? ', on the CPU: TensorFlow found no GPU' : ''
 }
 
-async function loadPlain(prefer: Backend | undefined, running: string | undefined, tried: string[]): Promise<LoadedTf> {
+async function loadPlain(prefer: Backend | undefined, tried: string[], kept?: string): Promise<LoadedTf> {
   const name = '@tensorflow/tfjs'
   const found = requireCandidate<PlainTf>({ name, path: name })
   if ('reason' in found) {
@@ -155,7 +171,7 @@ async function loadPlain(prefer: Backend | undefined, running: string | undefine
     from: found.path,
     message: `TensorFlow.js: backend '${backend}'${text}.${tried.length > 0 ? ` Passed over: ${tried.join('; ')}.` : ''}`,
   })
-  if (running !== undefined) return as(running, ', which this process runs already')
+  if (kept !== undefined) return as(kept, RUNS_ALREADY)
   // Advice is for those who did not choose, and a package that is there and failed is not to be installed again.
   const advice = tried.length > 0 ? HELP : `npm i ${NATIVE_NAMES} (${HELP})`
   if (prefer !== 'cpu' && (await startWasm(tf, prefer === 'wasm', tried)))
