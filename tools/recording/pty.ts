@@ -13,13 +13,13 @@ export interface Piece {
  */
 export function recordTerminal(
   command: string,
-  size: { columns: number; rows: number },
-  cwd: string,
+  size: { readonly columns: number; readonly rows: number },
+  where: { readonly cwd: string; readonly env: NodeJS.ProcessEnv },
 ): Promise<Piece[]> {
   const sized = `stty cols ${size.columns} rows ${size.rows}; ${command}`
-  const env = { ...process.env, TERM: 'xterm-256color', COLORTERM: 'truecolor' }
+  const env = { ...process.env, ...where.env, TERM: 'xterm-256color', COLORTERM: 'truecolor' }
   const child = spawn('script', ['--quiet', '--flush', '--return', '--command', sized, '/dev/null'], {
-    cwd,
+    cwd: where.cwd,
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })

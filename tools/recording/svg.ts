@@ -85,6 +85,8 @@ ${lines.join('\n')}
 }
 
 function drawLine(cells: readonly Cell[]): string {
+  // In a line with words, blocks are a bar, which keeps its distance from the bars above and below; elsewhere they are a picture.
+  const inset = cells.some(({ char }) => /\p{L}/u.test(char)) ? 2 : 0
   let out = ''
   let at = 0
   while (at < cells.length) {
@@ -94,9 +96,9 @@ function drawLine(cells: readonly Cell[]): string {
       (cell, i) => i > at && !(sameStyle(cell, first) && (block ? cell.char === first.char : !BLOCKS[cell.char])),
     )
     const run = cells.slice(at, end < 0 ? cells.length : end)
-    if (block !== undefined && wide(block)) out += rectangle(at * WIDE, run.length * WIDE, block, first)
+    if (block !== undefined && wide(block)) out += rectangle(at * WIDE, run.length * WIDE, block, first, inset)
     else if (block !== undefined)
-      for (let i = 0; i < run.length; i++) out += rectangle((at + i) * WIDE, WIDE, block, first)
+      for (let i = 0; i < run.length; i++) out += rectangle((at + i) * WIDE, WIDE, block, first, inset)
     else out += words(run, at, first)
     at += run.length
   }
@@ -113,9 +115,10 @@ function rectangle(
   width: number,
   [left, top, share, high]: readonly [number, number, number, number],
   style: Style,
+  inset: number,
 ): string {
   const fill = style.color === undefined ? '' : ` style="fill:${PALETTE[style.color]}"`
-  return `<rect class="b" x="${px(x + left * width)}" y="${px(top * HIGH)}" width="${px(share * width)}" height="${px(high * HIGH)}"${fill}/>`
+  return `<rect class="b" x="${px(x + left * width)}" y="${px(top * HIGH + inset)}" width="${px(share * width)}" height="${px(high * HIGH - 2 * inset)}"${fill}/>`
 }
 
 /** A run of text, pinned to the grid by its length, without the blanks at its ends. */
