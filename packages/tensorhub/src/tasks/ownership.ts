@@ -1,4 +1,4 @@
-import { checkValue, type Value } from '@tensorhub/core'
+import { checkValue, isHubError, type Value } from '@tensorhub/core'
 import { encodeLine } from './child/wire.ts'
 import { type Claim, LEASE, type TaskProtocol } from './protocol.ts'
 
@@ -30,6 +30,8 @@ export class Ownership {
   #timer: NodeJS.Timeout | undefined
   #beating: Promise<void> | undefined
   #ended = false
+  /** An error that is no answer of any store; whoever ends the ownership learns of it. */
+  #defect: unknown
   /** Monotonic time until which the lease surely holds: counted from when the last heartbeat that was answered was sent. */
   #trustedUntil: number
 
@@ -52,11 +54,10 @@ export class Ownership {
     this.#timer = setInterval(() => {
       // Also while a heartbeat hangs on a connection that is half open: an answer that never comes is no answer.
       if (performance.now() > this.#trustedUntil + this.#lease) this.#lose()
-      else this.#beating ??= this.#heartbeat()
+      else this.#beat()
     }, every)
     if (this.#lease === LEASE) return
-    this.#beating = this.#heartbeat()
-    await this.#beating
+    await this.#beat()
   }
 
   /** Ends the heartbeats, and waits for one under way. */
@@ -65,12 +66,21 @@ export class Ownership {
     clearInterval(this.#timer)
     this.#calls.abort()
     await this.#beating
+    if (this.#defect !== undefined) throw this.#defect
+  }
+
+  #beat(): Promise<void> {
+    this.#beating ??= this.#heartbeat().finally(() => {
+      this.#beating = undefined
+    })
+    return this.#beating
   }
 
   async #heartbeat(): Promise<void> {
     const sent = performance.now()
     try {
-      const { signal } = this.#calls
+      // One that hangs must not keep the next from being tried: the way may be open again.
+      const signal = AbortSignal.any([this.#calls.signal, AbortSignal.timeout(Math.ceil(this.#lease / 3))])
       const doc = await this.#protocol.heartbeat(this.#claim, this.#lease, this.#progress(), { signal })
       if (doc === null) {
         this.#lose()
@@ -81,10 +91,11 @@ export class Ownership {
         this.#state = 'cancelled'
         this.#events.cancelled()
       }
-    } catch {
-      // No definite answer, whatever went wrong: the next heartbeat asks again, until the lease may have passed to somebody else.
-    } finally {
-      this.#beating = undefined
+    } catch (error) {
+      // No definite answer: the next heartbeat asks again, until the lease may have passed to somebody else.
+      if (isHubError(error)) return
+      this.#defect = error
+      this.#lose()
     }
   }
 

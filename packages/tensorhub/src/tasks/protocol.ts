@@ -49,6 +49,10 @@ export interface AttemptEnd {
  */
 export const TASK_FORMAT = 1
 
+/** How long one call may hang on a connection that is half open before it is taken for lost and made certain by reading back. */
+const CALL_MS = 30_000
+const bounded = (): Call => ({ signal: AbortSignal.timeout(CALL_MS) })
+
 /**
  * The task protocol of tasks.md §5.1, written once over `takeOne`, `update` and the store's clock. Every write of an owner filters on
  * `{ _id, epoch, claim, status: 'running' }`: whoever lost the lease can change nothing. Time only moves leases; safety rests on epoch and nonce.
@@ -86,10 +90,10 @@ export class TaskProtocol {
   }
 
   /** Takes the first due task, or null. A lost reply is made certain by the nonce, which only this call knows. */
-  async claim(where: Predicate, order: Order, lease: number): Promise<Claim | null> {
+  async claim(where: Predicate, order: Order, lease: number, o: Call = {}): Promise<Claim | null> {
     for (let tries = 0; ; tries++) {
       const sent = performance.now()
-      const now = await this.#clock.sync()
+      const now = await this.#clock.sync(o)
       const nonce = randomBytes(16).toString('hex')
       const due: Predicate = {
         op: 'and',
@@ -113,7 +117,8 @@ export class TaskProtocol {
         inc: { epoch: 1, attempts: 1 },
       }
       try {
-        const doc = await this.#index.takeOne(COLL, due, change, { order })
+        // Not the caller's signal: whether it took a task must become certain.
+        const doc = await this.#index.takeOne(COLL, due, change, { order, ...bounded() })
         return doc === null ? null : { doc: doc as TaskRecord, nonce, sent }
       } catch (error) {
         if (isHubError(error, 'INVALID') || isHubError(error, 'CLOSED') || isHubError(error, 'DENIED') || tries >= 3)
@@ -128,7 +133,7 @@ export class TaskProtocol {
   async #mine(nonce: string, failure: unknown): Promise<TaskRecord | undefined> {
     for (let pause = 50; pause <= 3200; pause *= 2) {
       try {
-        return (await this.#index.top(COLL, eq('claim', nonce))) as TaskRecord | undefined
+        return (await this.#index.top(COLL, eq('claim', nonce), bounded())) as TaskRecord | undefined
       } catch (error) {
         if (isFinal(error)) throw error
         await this.#sleep(pause * (0.5 + Math.random()))
@@ -246,7 +251,7 @@ export class TaskProtocol {
         ],
       }
       const change = { set, inc: { epoch: 1, infra_failures: 1 } }
-      if ((await this.#index.takeOne(COLL, where, change)) !== null) reaped++
+      if ((await this.#index.takeOne(COLL, where, change, o)) !== null) reaped++
     }
     return reaped
   }
@@ -311,8 +316,13 @@ export class TaskProtocol {
       try {
         const written =
           typeof change === 'function'
-            ? await this.#index.takeOne(COLL, { op: 'and', of: [fence(claim), askedToStop(asked)] }, change(asked))
-            : await this.#index.takeOne(COLL, fence(claim), change)
+            ? await this.#index.takeOne(
+                COLL,
+                { op: 'and', of: [fence(claim), askedToStop(asked)] },
+                change(asked),
+                bounded(),
+              )
+            : await this.#index.takeOne(COLL, fence(claim), change, bounded())
         if (written !== null) return written as TaskRecord
         failure = undefined
       } catch (error) {
@@ -320,7 +330,7 @@ export class TaskProtocol {
         failure = error
       }
       try {
-        const doc = (await this.#index.top(COLL, eq('_id', claim.doc._id))) as TaskRecord | undefined
+        const doc = (await this.#index.top(COLL, eq('_id', claim.doc._id), bounded())) as TaskRecord | undefined
         if (doc !== undefined && mine(doc)) return doc
         if (doc === undefined || doc.status !== 'running' || doc.claim !== claim.nonce || doc.epoch !== claim.doc.epoch)
           return null

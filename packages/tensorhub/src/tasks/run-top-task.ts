@@ -44,9 +44,10 @@ export async function runTopTask(
   hubOfTask: (task: { id: string; epoch: number }) => TensorHub,
 ): Promise<TaskOutcome | false> {
   const policy = effectivePolicy(o.scripts === undefined ? context.scripts : o.scripts, context.embedded)
-  await protocol.reap(context.projectName)
+  const call: Call = o.signal === undefined ? {} : { signal: o.signal }
+  await protocol.reap(context.projectName, call)
   const allowed: Predicate = { op: 'and', of: [where, policyFilter(policy)] }
-  const claim = await protocol.claim(allowed, o.order ?? CLAIM_ORDER, LEASE)
+  const claim = await protocol.claim(allowed, o.order ?? CLAIM_ORDER, LEASE, call)
   if (claim === null) return false
   const run = new Run(context, protocol, claim, o)
   try {
@@ -224,11 +225,9 @@ class Run {
   async #lost(result: { readonly [name: string]: Value }): Promise<TaskOutcome> {
     let task: TaskRecord | undefined
     try {
-      task = (await this.#context.index.top('tasks', {
-        op: 'eq',
-        path: ['_id'],
-        value: this.#claim.doc._id,
-      })) as TaskRecord | undefined
+      const where = { op: 'eq', path: ['_id'], value: this.#claim.doc._id } as const
+      const signal = AbortSignal.timeout(LOOK_MS)
+      task = (await this.#context.index.top('tasks', where, { signal })) as TaskRecord | undefined
     } catch (error) {
       // Only what the caller would have been shown; the loss itself is certain, or the lease is over.
       if (!isHubError(error)) throw error
@@ -242,6 +241,8 @@ class Run {
   }
 }
 
+/** How long an index may take to tell what became of a task that was lost. */
+const LOOK_MS = 5000
 const CANCELLED: TaskError = { code: 'CANCELLED', message: 'The task was cancelled.' }
 const RELEASED: TaskError = {
   code: 'RELEASED',

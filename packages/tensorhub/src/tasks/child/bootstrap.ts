@@ -97,7 +97,17 @@ function taskOf(start: ToChild & { kind: 'start' }): Task {
     log: (...values) => {
       process.stdout.write(`${format(...values)}\n`)
     },
-    progress: (value) => send({ kind: 'progress', value }),
+    progress: (value) => {
+      try {
+        send({ kind: 'progress', value })
+      } catch (error) {
+        // Hours of work must not end by what was only meant to be looked at.
+        send({
+          kind: 'progress',
+          value: `task.progress was given a value that cannot be stored: ${errorOf(error).message}`,
+        })
+      }
+    },
   }
 }
 

@@ -48,6 +48,7 @@ function tag(value: unknown, depth: number): unknown {
   if (depth > 220) throw new TypeError('the value is nested too deep or contains itself')
   switch (typeof value) {
     case 'number':
+      if (Object.is(value, -0)) return { $numberDouble: '-0' }
       return Number.isFinite(value) ? value : { $numberDouble: String(value) }
     case 'bigint':
       return { $numberLong: String(value) }
@@ -56,8 +57,15 @@ function tag(value: unknown, depth: number): unknown {
       throw new TypeError(`a ${typeof value} cannot be stored`)
     case 'object': {
       if (value === null) return null
-      if (value instanceof Date) return { $date: value.getTime() }
-      if (Array.isArray(value)) return Array.from(value, (part) => tag(part, depth + 1))
+      if (value instanceof Date) {
+        if (Number.isNaN(value.getTime())) throw new TypeError('an invalid Date cannot be stored')
+        return { $date: value.getTime() }
+      }
+      if (Array.isArray(value))
+        return Array.from(value, (part: unknown, i) => {
+          if (part === undefined) throw new TypeError(`an array with a hole or undefined (at ${i}) cannot be stored`)
+          return tag(part, depth + 1)
+        })
       const prototype: unknown = Object.getPrototypeOf(value)
       if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
         throw new TypeError(
@@ -67,6 +75,8 @@ function tag(value: unknown, depth: number): unknown {
       const out: Record<string, unknown> = {}
       for (const [key, part] of Object.entries(value)) {
         if (part === undefined) continue
+        // It would come out as what it looks like; and no document can hold it anyway.
+        if (key.startsWith('$')) throw new TypeError(`the key '${key}' cannot be stored: it begins with $`)
         Object.defineProperty(out, key, {
           value: tag(part, depth + 1),
           enumerable: true,
