@@ -54,7 +54,7 @@ export const singleLogsRow: Row = {
     const { hub, insert, close } = await prepare(folder)
     const count = quick ? 20 : 200
     const measured = await paired(
-      quick ? 3 : 21,
+      quick ? 3 : 51,
       () =>
         timed(async () => {
           for (let i = 0; i < count; i++) await hub.saveTrainingLog(tags(i))
@@ -78,7 +78,7 @@ export const concurrentLogsRow: Row = {
   async run({ folder, quick }) {
     const { hub, database, insert, close } = await prepare(folder)
     const measured = await paired(
-      quick ? 3 : 21,
+      quick ? 3 : 51,
       () => timed(() => Promise.all(Array.from({ length: 1000 }, (_, i) => hub.saveTrainingLog(tags(i))))),
       () =>
         timed(() => {

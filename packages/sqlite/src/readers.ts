@@ -2,6 +2,7 @@ import { throwIfAborted } from '@tensorhub/core'
 import { Connection } from './connection.ts'
 import { isBusy } from './errors.ts'
 import type { SqlValue } from './filter.ts'
+import { SHAPES_VERSION } from './shapes.ts'
 import { withLock } from './with-lock.ts'
 
 type Row = Record<string, unknown>
@@ -32,13 +33,10 @@ export class Readers {
     return withLock(() => this.#short.prepare(sql).all(...params) as Row[], LOCK_TIMEOUT, signal)
   }
 
-  /** The bodies of a short read at once; undefined when a lock is in the way. */
-  now(sql: string, params: readonly SqlValue[]): string[] | undefined {
+  /** The rows of a short read at once; undefined when a lock is in the way. */
+  now(sql: string, params: readonly SqlValue[]): Row[] | undefined {
     try {
-      return this.#short
-        .prepare(sql)
-        .all(...params)
-        .map((row) => row['body'] as string)
+      return this.#short.prepare(sql).all(...params) as Row[]
     } catch (error) {
       if (isBusy(error)) return undefined
       throw error
@@ -47,7 +45,7 @@ export class Readers {
 
   /** The highest row of the shapes, as of now. */
   shapesVersion(): number {
-    return (this.#short.prepare('SELECT coalesce(max(id),0) AS v FROM th_shapes').get() as Row)['v'] as number
+    return (this.#short.prepare(`SELECT (${SHAPES_VERSION}) AS v`).get() as Row)['v'] as number
   }
 
   /** About how many rows a table has; never less by much, since rows are numbered upwards. */

@@ -40,9 +40,10 @@ export class Reads {
     const judgement = this.#judge.known(plan)
     if (!plan.limited || judgement === undefined) return undefined
     if (judgement.served !== true && !judgement.quick) return undefined
-    const bodies = readers.now(plan.sql, plan.params)
-    if (bodies === undefined || readers.shapesVersion() !== shapes.version) return undefined
-    return bodies.map(decodeDoc)
+    const rows = readers.now(plan.checked, plan.params)
+    if (rows === undefined) return undefined
+    const version = rows.length === 0 ? readers.shapesVersion() : rows[0]?.['v']
+    return version === shapes.version ? rows.map((row) => decodeDoc(row['body'] as string)) : undefined
   }
 
   async count(coll: string, where: Predicate, signal: AbortSignal | undefined): Promise<number> {

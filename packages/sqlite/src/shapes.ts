@@ -1,6 +1,9 @@
 import { type Doc, isObject, type Value } from '@tensorhub/core'
 import type { Connection } from './connection.ts'
 
+/** The number of the last shape. */
+export const SHAPES_VERSION = 'SELECT coalesce(max(id),0) FROM th_shapes'
+
 /**
  * Which fields of a collection ever held an array or an object. Where none did, a field is a scalar and SQL decides filters and orders on it
  * exactly, by index; where one did, arrays' rules need more. Rows are written in the transaction of the document, so every reader's snapshot has
@@ -32,9 +35,10 @@ export class Shapes {
   unknown(coll: string, doc: Doc): string[] {
     const known = this.#known.get(coll)
     if (known?.has(ANY)) return []
-    const found = new Set<string>()
-    collect(doc, '', 0, found)
-    const fresh = [...found].filter((shape) => !known?.has(shape))
+    const fresh: string[] = []
+    collect(doc, '', 0, (shape) => {
+      if (!known?.has(shape) && !fresh.includes(shape)) fresh.push(shape)
+    })
     return (known?.size ?? 0) + fresh.length > MOST ? [ANY] : fresh
   }
 
@@ -66,15 +70,22 @@ export class Shapes {
 const ANY = '*'
 const MOST = 1000
 
-function collect(node: { readonly [key: string]: Value }, prefix: string, depth: number, found: Set<string>): void {
-  for (const [key, value] of Object.entries(node)) {
+function collect(
+  node: { readonly [key: string]: Value },
+  prefix: string,
+  depth: number,
+  found: (shape: string) => void,
+): void {
+  for (const key of Object.keys(node)) {
+    const value = node[key] as Value
+    if (typeof value !== 'object' || value === null) continue
     const path = prefix === '' ? key : `${prefix}.${key}`
-    if (Array.isArray(value)) found.add(`[${path}`)
+    if (Array.isArray(value)) found(`[${path}`)
     else if (isObject(value)) {
-      found.add(`{${path}`)
+      found(`{${path}`)
       // Deeper fields of a very nested value are covered by saying "array" of the last one followed.
       if (depth < 6) collect(value, path, depth + 1, found)
-      else found.add(`[${path}`)
+      else found(`[${path}`)
     }
   }
 }

@@ -9,6 +9,11 @@ interface Write {
   readonly signal: AbortSignal | undefined
   readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
+  /** Listens to the signal. */
+  withdraw: (() => void) | undefined
+  /** What to answer once the transaction has been committed. */
+  result: unknown
+  failure: { readonly error: unknown } | undefined
 }
 
 /** So many writes, or so many ms of them, share one transaction. */
@@ -46,23 +51,21 @@ export class WriteQueue {
   /** Queues a write: a synchronous function on the write connection, inside the transaction. Aborting takes it out while it still waits. */
   push<T>(run: () => T, signal: AbortSignal | undefined, single: boolean): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const withdraw = () => this.#withdraw(write)
-      const settle = () => signal?.removeEventListener('abort', withdraw)
       const write: Write = {
         run,
         single,
         signal,
-        resolve: (value: never) => {
-          settle()
-          resolve(value)
-        },
-        reject: (error) => {
-          settle()
-          reject(error)
-        },
+        resolve,
+        reject,
+        withdraw: undefined,
+        result: undefined,
+        failure: undefined,
       }
       this.#waiting.push(write)
-      signal?.addEventListener('abort', withdraw, { once: true })
+      if (signal !== undefined) {
+        write.withdraw = () => this.#withdraw(write, signal)
+        signal.addEventListener('abort', write.withdraw, { once: true })
+      }
       this.#draining ??= this.#drain()
     })
   }
@@ -80,11 +83,11 @@ export class WriteQueue {
     while (this.#draining !== undefined) await this.#draining
   }
 
-  #withdraw(write: Write): void {
+  #withdraw(write: Write, signal: AbortSignal): void {
     const i = this.#waiting.indexOf(write)
-    if (i < 0 || write.signal === undefined) return
+    if (i < 0) return
     this.#waiting.splice(i, 1)
-    write.reject(abortError(write.signal, AT))
+    write.reject(abortError(signal, AT))
   }
 
   async #drain(): Promise<void> {
@@ -108,7 +111,7 @@ export class WriteQueue {
         this.#run()
       }, this.#lockTimeout)
     } catch (error) {
-      for (const write of this.#waiting.splice(0)) write.reject(error)
+      for (const write of this.#waiting.splice(0)) answer(write, { error })
     }
   }
 
@@ -117,7 +120,6 @@ export class WriteQueue {
     const { database } = this.#connection
     const started = performance.now()
     const taken: Write[] = []
-    const answers: (() => void)[] = []
     let next = 0
     try {
       this.#begun()
@@ -127,9 +129,8 @@ export class WriteQueue {
         taken.push(write)
         if (!write.single) this.#connection.prepare('SAVEPOINT w').run()
         try {
-          const result = write.run()
+          write.result = write.run()
           if (!write.single) this.#connection.prepare('RELEASE w').run()
-          answers.push(() => write.resolve(result as never))
         } catch (error) {
           // A full disk or an I/O error ends the whole transaction; then every write in it has failed.
           if (!database.isTransaction) throw error
@@ -137,20 +138,20 @@ export class WriteQueue {
             database.exec('ROLLBACK TO w; RELEASE w')
             this.#rolledBack()
           }
-          answers.push(() => write.reject(error))
+          write.failure = { error }
         }
       }
       this.#connection.prepare('COMMIT').run()
     } catch (error) {
       this.#waiting.splice(0, taken.length)
       this.#rolledBack()
-      const failure = this.#undo(error)
-      for (const write of taken) write.reject(failure)
+      const failure = { error: this.#undo(error) }
+      for (const write of taken) answer(write, failure)
       return
     }
     this.#waiting.splice(0, taken.length)
     this.#committed()
-    for (const answer of answers) answer()
+    for (const write of taken) answer(write, write.failure)
   }
 
   #undo(error: unknown): unknown {
@@ -167,4 +168,10 @@ export class WriteQueue {
       )
     }
   }
+}
+
+function answer(write: Write, failure: { readonly error: unknown } | undefined): void {
+  if (write.withdraw !== undefined) write.signal?.removeEventListener('abort', write.withdraw)
+  if (failure === undefined) write.resolve(write.result as never)
+  else write.reject(failure.error)
 }

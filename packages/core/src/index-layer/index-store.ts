@@ -74,7 +74,7 @@ export class IndexStore implements AsyncDisposable {
   async insert(coll: string, docs: readonly Doc[], o: Call = {}): Promise<void> {
     const at = this.#at('insert', coll)
     checkCollection(coll, at)
-    const checked = docs.map((doc) => ({ ...checkDoc(doc), _rev: 0 }))
+    const checked = docs.map((doc) => Object.assign(checkDoc(doc), { _rev: 0 }))
     const twice = checked.length > 1 && new Set(checked.map((doc) => doc._id)).size !== checked.length
     if (twice) throw new HubError('INVALID', 'Two documents of one insert have the same _id.', { at, path: '_id' })
     if (checked.length === 0) return
@@ -133,11 +133,14 @@ export class IndexStore implements AsyncDisposable {
     checkCollection(coll, at)
     const order = withTieBreak(o.order ?? [])
     const position = o.after === undefined ? undefined : decodeCursor(order, o.after)
-    // One call rather than a stream: the shortest way to the commonest read.
-    return this.#life.run(at, o.signal, async () => {
-      for await (const doc of this.#find(coll, where, order, position, { ...o, limit: 1 })) return doc
-      return undefined
-    })
+    // One call rather than a stream, and the driver's own where it is exact: the shortest way to the commonest read.
+    return this.#life.run(at, o.signal, () =>
+      first(
+        position === undefined && this.#ordersExactly(coll, where, order)
+          ? this.driver.find(coll, where, { ...o, order, limit: 1 })
+          : this.#find(coll, where, order, position, { ...o, limit: 1 }),
+      ),
+    )
   }
 
   async count(coll: string, where: Predicate, o: Call = {}): Promise<number> {
@@ -220,6 +223,11 @@ export class IndexStore implements AsyncDisposable {
     return this.#life.run(this.#at('now'), o.signal, () => this.driver.now(o))
   }
 
+  #ordersExactly(coll: string, where: Predicate, order: Order): boolean {
+    const exact = this.driver.exact?.(coll, where, order)
+    return exact === undefined || (exact.where && exact.order)
+  }
+
   #exact(coll: string, where: Predicate): boolean {
     return this.driver.exact?.(coll, where, []).where ?? true
   }
@@ -250,13 +258,19 @@ export class IndexStore implements AsyncDisposable {
   }
 
   #at(op: string, target?: string): ErrorPlace {
-    return { scheme: this.driver.scheme, op, ...(target === undefined ? {} : { target }) }
+    const { scheme } = this.driver
+    return target === undefined ? { scheme, op } : { scheme, op, target }
   }
 }
 
 /** The public class over a driver. */
 export function openIndex(driver: IndexDriver): IndexStore {
   return new IndexStore(driver)
+}
+
+async function first(docs: AsyncIterable<Doc>): Promise<Doc | undefined> {
+  for await (const doc of docs) return doc
+  return undefined
 }
 
 async function* keep(docs: AsyncIterable<Doc>, holds: (doc: Doc) => boolean): AsyncGenerator<Doc, void, undefined> {

@@ -9,6 +9,8 @@ import { asHubError } from '../errors/wrap.ts'
 export class Lifecycle<Cap, D extends Driver<Cap>> {
   readonly driver: D
   #opening: Promise<Readonly<Cap>> | undefined
+  /** Set once opening has succeeded, so that later calls need not wait for a turn. */
+  #opened: Readonly<Cap> | undefined
   #closing: Promise<void> | undefined
   #running = 0
   #idle: (() => void) | undefined
@@ -23,17 +25,23 @@ export class Lifecycle<Cap, D extends Driver<Cap>> {
 
   /** The effective capabilities; opens the driver when needed. */
   async ready(at: ErrorPlace, signal: AbortSignal | undefined): Promise<Readonly<Cap>> {
-    throwIfAborted(signal, at)
-    this.#assertOpen(at)
+    const opened = this.#openedFor(at, signal)
+    if (opened !== undefined) return opened
     this.#opening ??= this.#open()
     const can = await raceAbort(this.#opening, signal, at)
     this.#assertOpen(at)
     return can
   }
 
+  #openedFor(at: ErrorPlace, signal: AbortSignal | undefined): Readonly<Cap> | undefined {
+    throwIfAborted(signal, at)
+    this.#assertOpen(at)
+    return this.#opened
+  }
+
   /** Runs one call on the open driver; closing waits for it. */
   async run<T>(at: ErrorPlace, signal: AbortSignal | undefined, call: (can: Readonly<Cap>) => Promise<T>): Promise<T> {
-    const can = await this.ready(at, signal)
+    const can = this.#openedFor(at, signal) ?? (await this.ready(at, signal))
     this.#assertOpen(at)
     try {
       return await raceAbort(
@@ -103,7 +111,8 @@ export class Lifecycle<Cap, D extends Driver<Cap>> {
   async #open(): Promise<Readonly<Cap>> {
     try {
       // The one opening serves every waiting caller, so no single caller's signal may end it.
-      return (await this.driver.open?.({})) ?? this.driver.can
+      this.#opened = (await this.driver.open?.({})) ?? this.driver.can
+      return this.#opened
     } catch (error) {
       this.#opening = undefined
       throw asHubError(error, { scheme: this.driver.scheme, op: 'open' })

@@ -10,31 +10,15 @@ export function encodeDoc(doc: Doc): string {
 }
 
 export function encodeValue(value: Value): string {
-  // Most documents hold nothing that JSON lacks; a single pass finds out, and then the engine's own writer does the work.
-  return isPlainJson(value) ? JSON.stringify(value) : JSON.stringify(tag(value))
-}
-
-function isPlainJson(value: Value): boolean {
-  switch (typeof value) {
-    case 'number':
-      return Number.isFinite(value)
-    case 'bigint':
-      return false
-    case 'object':
-      if (value === null) return true
-      if (value instanceof Date) return false
-      for (const part of Array.isArray(value) ? value : Object.values(value)) if (!isPlainJson(part)) return false
-      return true
-    default:
-      return true
-  }
+  return JSON.stringify(tag(value))
 }
 
 const TAGS: ReadonlySet<string> = new Set(['$date', '$numberDouble', '$numberLong'])
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-function tag(value: Value): Json {
+/** The value with tags in place of what JSON lacks. Parts that lack nothing are not copied. */
+function tag(value: Value): unknown {
   switch (typeof value) {
     case 'number':
       return Number.isFinite(value) ? value : { $numberDouble: String(value) }
@@ -43,10 +27,27 @@ function tag(value: Value): Json {
     case 'object': {
       if (value === null) return null
       if (value instanceof Date) return { $date: value.getTime() }
-      if (Array.isArray(value)) return value.map(tag)
-      const out: { [key: string]: Json } = {}
-      for (const [key, part] of Object.entries(value)) own(out, key, tag(part))
-      return out
+      if (Array.isArray(value)) {
+        let copy: unknown[] | undefined
+        for (let i = 0; i < value.length; i++) {
+          const part = value[i] as Value
+          const tagged = tag(part)
+          if (tagged === part) continue
+          copy ??= [...value]
+          copy[i] = tagged
+        }
+        return copy ?? value
+      }
+      const fields = value as { readonly [key: string]: Value }
+      let copy: { [key: string]: unknown } | undefined
+      for (const key of Object.keys(fields)) {
+        const part = fields[key] as Value
+        const tagged = tag(part)
+        if (tagged === part) continue
+        copy ??= { ...fields }
+        own(copy, key, tagged)
+      }
+      return copy ?? value
     }
     default:
       return value
@@ -70,9 +71,14 @@ export function decodeValue(json: string): Value {
   }
 }
 
+/** In place: the parsed text belongs to nobody else. */
 function untag(value: Json): Value {
   if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) return value.map(untag)
+  if (Array.isArray(value)) {
+    const parts: Value[] = value
+    for (let i = 0; i < value.length; i++) parts[i] = untag(value[i] as Json)
+    return parts
+  }
   const keys = Object.keys(value)
   const only = keys.length === 1 ? (keys[0] as string) : ''
   if (only.startsWith('$')) {
@@ -82,8 +88,11 @@ function untag(value: Json): Value {
     if (only === '$numberLong' && typeof held === 'string' && /^-?\d{1,19}$/.test(held)) return BigInt(held)
     if (TAGS.has(only)) throw new TypeError(`${only} holds ${JSON.stringify(held)}`)
   }
-  const out: Record<string, Value> = {}
-  for (const [key, part] of Object.entries(value)) own(out, key, untag(part))
+  const out: Record<string, Value> = value
+  for (const key of keys) {
+    const part = value[key] as Json
+    if (typeof part === 'object' && part !== null) own(out, key, untag(part))
+  }
   return out
 }
 

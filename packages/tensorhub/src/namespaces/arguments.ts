@@ -41,7 +41,7 @@ export interface Reading {
   readonly projectName: string
   readonly op: string
   /** The store's time, which relative dates of the text form count from; absent: this process's. */
-  readonly now: Date | undefined
+  readonly now: () => Date | undefined
   /** What the method can make use of beside the filter; a text that says more is refused, not cut short. */
   readonly directives: readonly ('sort' | 'limit' | 'after')[]
 }
@@ -67,8 +67,9 @@ export function parseInput(input: FilterInput | undefined, reading: Reading): Pa
   }
 }
 
-function fromText(text: string, { collection, now }: Reading): Query {
-  return parseQuery(text, { kind: collection, ...(now === undefined ? {} : { now }) })
+function fromText(text: string, reading: Reading): Query {
+  const now = reading.now()
+  return parseQuery(text, { kind: reading.collection, ...(now === undefined ? {} : { now }) })
 }
 
 /** A URI names its project and kind; another than the namespace's is refused rather than read as an empty answer. */

@@ -180,7 +180,7 @@ export class Namespace<R extends HubRecord> {
 
   protected parse(filter: FilterInput | undefined, op: string, directives: Reading['directives'] = []): ParsedFilter {
     const { clock, projectName } = this.context
-    const now = clock.age === Number.POSITIVE_INFINITY ? undefined : clock.now()
+    const now = () => (clock.age === Number.POSITIVE_INFINITY ? undefined : clock.now())
     return parseInput(filter, { collection: this.collection, projectName, op, now, directives })
   }
 
