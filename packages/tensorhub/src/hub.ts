@@ -3,7 +3,7 @@ import { type BlobStore, type Call, HubError, type IndexStore, type StoreClock }
 import { BackgroundCollection } from './collection/background.ts'
 import type { ConnectionSpec } from './connect/connection-spec.ts'
 import { importOptional } from './connect/optional-package.ts'
-import type { ConnectOptions } from './connect/options.ts'
+import type { CommonOptions, ConnectOptions } from './connect/options.ts'
 import type { HubContext } from './context.ts'
 import { CONTENT_COLLECTIONS } from './documents/collections.ts'
 import type { Stamps } from './documents/stamps.ts'
@@ -95,7 +95,7 @@ export class TensorHub extends OriginalApi implements AsyncDisposable {
    * @throws INVALID, UNSUPPORTED (newer format, adapter not installed), DENIED, UNAVAILABLE: both stores are reached before it resolves.
    */
   static connect(options?: ConnectOptions): Promise<TensorHub>
-  static connect(target: string, options?: ConnectOptions): Promise<TensorHub>
+  static connect(target: string, options?: CommonOptions): Promise<TensorHub>
   static async connect(target?: string | ConnectOptions, options?: ConnectOptions): Promise<TensorHub> {
     const { connect } = await import('./connect/connect.ts')
     return new TensorHub(await connect(target, options))

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
-import { type ConnectOptions, TensorHub } from '../src/index.ts'
+import { type CommonOptions, TensorHub } from '../src/index.ts'
 
 const folders: string[] = []
 const hubs: TensorHub[] = []
@@ -20,7 +20,7 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /** An embedded hub in a new folder, closed and removed after the file's tests. */
-export async function temporaryHub(options: ConnectOptions = {}): Promise<TensorHub & { readonly folder: string }> {
+export async function temporaryHub(options: CommonOptions = {}): Promise<TensorHub & { readonly folder: string }> {
   const folder = await temporaryFolder()
   const hub = await TensorHub.connect(folder, { projectName: 'tutorial', ...options })
   hubs.push(hub)
@@ -28,7 +28,7 @@ export async function temporaryHub(options: ConnectOptions = {}): Promise<Tensor
 }
 
 /** A second hub on the same folder. */
-export async function sameHub(folder: string, options: ConnectOptions = {}): Promise<TensorHub> {
+export async function sameHub(folder: string, options: CommonOptions = {}): Promise<TensorHub> {
   const hub = await TensorHub.connect(folder, { projectName: 'tutorial', ...options })
   hubs.push(hub)
   return hub

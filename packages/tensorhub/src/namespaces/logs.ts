@@ -1,4 +1,4 @@
-import type { Call, Value } from '@tensorhub/core'
+import { type Call, type Doc, isHubError, type Value } from '@tensorhub/core'
 import { checkTags } from '../documents/collections.ts'
 import type { LogRecord } from '../documents/record.ts'
 import { callOf, checkOptions, type FilterInput } from './arguments.ts'
@@ -15,8 +15,19 @@ export class Logs extends Namespace<LogRecord> {
     const checked: Record<string, Value> = checkTags('logs', tags, op)
     await this.context.ready(callOf(options))
     const document = { ...this.base(), kind: name, ...checked }
-    await this.context.index.insert('logs', [document], callOf(options))
+    await this.#insert(document, callOf(options))
     return { ...document, _rev: 0 }
+  }
+
+  /** An answer that got lost is settled by looking, so that no event is reported lost that is there, and repeated. */
+  async #insert(document: Doc, call: Call): Promise<void> {
+    try {
+      await this.context.index.insert('logs', [document], call)
+    } catch (error) {
+      if (!isHubError(error, 'UNAVAILABLE') && !isHubError(error, 'UNKNOWN')) throw error
+      const where = { op: 'eq', path: ['_id'], value: document._id } as const
+      if ((await this.context.index.top('logs', where, { ...call, fields: [['_id']] })) === undefined) throw error
+    }
   }
 
   /** Deletes the matching events. @throws INVALID for an empty filter: `{ _id: { $exists: true } }` says "all of the project". */
