@@ -43,7 +43,8 @@ export function tfjs(options: TfjsOptions = {}): ModelCodec {
     },
     async load(content: unknown): Promise<LayersModelLike> {
       const handler = fromMemory(content)
-      return (await tf()).loadLayersModel(handler as never)
+      const { loadLayersModel } = await tf()
+      return rebuilt(() => loadLayersModel(handler as never))
     },
   }
 }
@@ -60,7 +61,8 @@ export function tfjsGraph(options: Pick<TfjsOptions, 'tf'> = {}): ModelCodec {
     },
     async load(content: unknown): Promise<GraphModelLike> {
       const handler = fromMemory(content)
-      return (await tf()).loadGraphModel(handler as never)
+      const { loadGraphModel } = await tf()
+      return rebuilt(() => loadGraphModel(handler as never))
     },
   }
 }
@@ -80,6 +82,22 @@ function fromMemory(content: unknown): { load(): Promise<ModelArtifactsLike> } {
   return { load: async () => artifacts }
 }
 
+/** @throws UNSUPPORTED with TensorFlow.js' own reason, mostly a layer of the user's that is not registered. */
+async function rebuilt<T>(load: () => Promise<T>): Promise<T> {
+  try {
+    return await load()
+  } catch (cause) {
+    throw new HubError('UNSUPPORTED', `TensorFlow.js cannot put the stored model together: ${reasonOf(cause)}`, {
+      at: { scheme: 'tfjs', op: 'load' },
+      cause,
+    })
+  }
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}
+
 /** Runs the model's own `save`, so that whatever this version of TensorFlow.js writes is what is kept. */
 async function takeApart(
   model: LayersModelLike | GraphModelLike,
@@ -92,7 +110,14 @@ async function takeApart(
       return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' } }
     },
   }
-  await model.save(handler as never, config as never)
+  try {
+    await model.save(handler as never, config as never)
+  } catch (cause) {
+    throw new HubError('INVALID', `TensorFlow.js cannot take the model apart: ${reasonOf(cause)}`, {
+      at: { scheme: 'tfjs', op: 'save' },
+      cause,
+    })
+  }
   if (!taken)
     throw new HubError('INVALID', 'The model’s save() did not call its handler, so there is nothing to keep.', {
       at: { scheme: 'tfjs', op: 'save' },

@@ -114,6 +114,27 @@ export function backendSuite(backend: string, load: () => Promise<LoadedTf<Tf>>)
       expect(await bytesOf(found.predict(x) as TF.Tensor[])).toEqual(await bytesOf(model.predict(x) as TF.Tensor[]))
     })
 
+    it('says what to do about a layer of the user that is not registered', async () => {
+      class Twice extends tf.layers.Layer {
+        static readonly className = 'Twice'
+        override call(inputs: TF.Tensor | TF.Tensor[]): TF.Tensor {
+          return tf.mul(Array.isArray(inputs) ? (inputs[0] as TF.Tensor) : inputs, 2)
+        }
+      }
+      const model = tf.sequential({ layers: [tf.layers.dense({ units: 2, inputShape: [2] }), new Twice({})] })
+      await hub.saveModel(model, 'own-layer')
+      await expect(hub.findTopModel('own-layer')).rejects.toThrow(
+        expect.objectContaining({
+          code: 'UNSUPPORTED',
+          message: expect.stringMatching(/Unknown layer: Twice.*registerClass/s) as string,
+        }),
+      )
+      tf.serialization.registerClass(Twice)
+      const found = (await hub.findTopModel('own-layer')) as TF.LayersModel
+      const x = tf.tensor2d([[1, 2]])
+      expect(await bytesOf([found.predict(x) as TF.Tensor])).toEqual(await bytesOf([model.predict(x) as TF.Tensor]))
+    })
+
     it('leaves no tensors behind', async () => {
       const { x, y } = rows(6)
       // Not compiled: TensorFlow.js itself forgets the counter of steps whenever it writes down Adam's state.
@@ -145,6 +166,11 @@ export function backendSuite(backend: string, load: () => Promise<LoadedTf<Tf>>)
       const codec = tfjs({ tf, optimizer: false })
       const named = compiled(perceptron(4))
       expect(await codec.save(named)).not.toHaveProperty('trainingConfig')
+      // Given to connect, as a user does.
+      const without = await TensorHub.connect('memory:', { projectName: 'tfjs-test', codecs: [codec] })
+      await without.saveModel(named, 'named')
+      expect(((await without.findTopModel('named')) as TF.LayersModel).optimizer).toBeUndefined()
+      await without.close()
       const own = perceptron(4)
       own.compile({
         optimizer: 'sgd',
