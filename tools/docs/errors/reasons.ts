@@ -28,7 +28,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   NO_RUNNER: '`wait` gave up: tasks were due for longer than `runnerTimeout`, and no runner took one. Start one.',
   PACKAGE_MISSING: 'A package that this needs is not installed; the message has the command.',
   PARALLEL_ARRAYS: 'A sort goes through two different arrays of one document, which has no order. Sort by one of them.',
-  PART_LIMITS: 'A body needs larger parts, or more of them, than the store takes. Give its size beforehand, or cut it.',
+  PART_LIMITS: 'The limits of parts that a driver gave contradict each other or are no numbers. Correct its `can`.',
   PATH_REFUSED: 'A path has an empty step, `$`, NUL, `__proto__`, `constructor` or `prototype`.',
   QUERY_INVALID: 'A known operator with a wrong operand.',
   QUERY_OPERATOR_REFUSED:

@@ -81,7 +81,7 @@ export class BlobStore implements AsyncDisposable {
     const offset = o.range?.offset ?? 0
     const expected = Math.max(0, Math.min(o.range?.length ?? Number.POSITIVE_INFINITY, info.size - offset))
     const out = new Uint8Array(expected)
-    await fill(out, body, this.#at('read', key), o.signal, 'INTEGRITY')
+    await fill(out, body, this.#at('read', key), o.signal, false)
     return out
   }
 
@@ -94,7 +94,7 @@ export class BlobStore implements AsyncDisposable {
     return this.#life.run(at, o.signal, async () => {
       if (this.driver.readInto !== undefined) return this.driver.readInto(key, into, o)
       const { info, body } = await this.driver.read(key, { ...rest, range })
-      await fill(into, body, at, o.signal, info.size < offset + into.byteLength ? 'RANGE' : 'INTEGRITY')
+      await fill(into, body, at, o.signal, info.size < offset + into.byteLength)
       return info
     })
   }
@@ -177,13 +177,13 @@ export function openBlobs(driver: BlobDriver): BlobStore {
   return new BlobStore(driver)
 }
 
-/** Fills memory from a stream. @param short The code of a stream that ends early; one that gives too much is INTEGRITY. */
+/** Fills memory from a stream. @param isShort The blob itself is known to end before. @throws RANGE then, INTEGRITY when the store gives less or more than it should. */
 async function fill(
   out: Uint8Array,
   body: ReadableStream<Uint8Array>,
   at: ErrorPlace,
   signal: AbortSignal | undefined,
-  short: 'RANGE' | 'INTEGRITY',
+  isShort: boolean,
 ): Promise<void> {
   const reader = body.getReader()
   const onAbort = () => void reader.cancel(signal?.reason).then(undefined, () => undefined)
@@ -206,6 +206,13 @@ async function fill(
     signal?.removeEventListener('abort', onAbort)
   }
   if (signal?.aborted) throw new HubError('ABORTED', 'The operation was aborted.', { at, cause: signal.reason })
-  if (filled < out.byteLength)
-    throw new HubError(short, `The blob ended after ${filled} of ${out.byteLength} bytes.`, { at })
+  if (filled === out.byteLength) return
+  if (isShort)
+    throw new HubError('RANGE', `The blob ends ${filled} bytes behind the offset; ${out.byteLength} were asked for.`, {
+      at,
+    })
+  throw new HubError('INTEGRITY', `The store gave ${filled} of the ${out.byteLength} bytes it has; try again.`, {
+    at,
+    retryable: true,
+  })
 }
