@@ -47,6 +47,14 @@ describe('the code on the pages', () => {
     })
   }
 
+  it('of the README is the example', () => {
+    const files =
+      pages.find(({ page }) => page === 'README.md')?.placed.filter(({ snippet }) => snippet.file !== undefined) ?? []
+    expect(files.map(({ snippet }) => snippet.file)).toEqual(['train.ts', 'main.ts'])
+    for (const { snippet } of files)
+      expect(readFileSync(join(ROOT, 'examples/first-steps', snippet.file ?? ''), 'utf8')).toBe(snippet.code)
+  })
+
   it('is more than a few lines, on every page that must have some', () => {
     const withCode = pages.filter(({ placed }) => placed.length > 0).map(({ page }) => page)
     expect(withCode).toEqual(
