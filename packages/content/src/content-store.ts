@@ -30,12 +30,25 @@ export class ContentStore {
     this.#blobs = o.blobs
     this.#manifests = new ManifestLoader(o.blobs)
     this.#reader = new ChunkReader(o.blobs, pool)
-    this.#writer = new ContentWriter(o.index, new ChunkRows(o.index, o.blobs), pool)
+    this.#writer = new ContentWriter(o.index, new ChunkRows(o.index, o.blobs), this.#reader, pool)
   }
 
   /** Saves a value and its document. @throws INVALID (unsupported value), STORAGE_FULL, ABORTED, CONFLICT (retryable). */
-  save(value: unknown, o: SaveOptions): Promise<Doc> {
-    return this.#writer.save(value, o)
+  async save(value: unknown, o: SaveOptions): Promise<Doc> {
+    const { base, ...rest } = o
+    const full = base && (await this.#base(base, o))
+    return this.#writer.save(value, full === undefined ? rest : { ...rest, base: full })
+  }
+
+  /** A base that is damaged, or of another version, is none. */
+  async #base(base: Manifest, call: Call): Promise<FullManifest | undefined> {
+    try {
+      const manifest = await this.#manifests.full(base, 'the base', call)
+      return manifest.inline === undefined && !isFile(manifest) ? manifest : undefined
+    } catch (error) {
+      if (isHubError(error, 'INTEGRITY') || isHubError(error, 'UNSUPPORTED')) return undefined
+      throw error
+    }
   }
 
   /** The value of a manifest. Opaque files come as one Uint8Array; use {@link stream} for large ones. */

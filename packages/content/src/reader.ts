@@ -133,23 +133,26 @@ export class ChunkReader {
     const size = tensor.at.reduce((sum, extent) => sum + extent[2], 0)
     const row = rows === 0 ? 0 : size / rows
     const out = allocate((to - from) * row, `These rows of the tensor '${tensor.name}'`)
-    const jobs: ((call: Call) => Promise<void>)[] = []
+    /** What each chunk gives: each is read once, however many pieces of it there are. */
+    const wanted = new Map<number, { readonly offset: number; readonly length: number; readonly into: number }[]>()
     let at = 0
     for (const [number, offset, length] of tensor.at) {
       const begin = Math.max(at, from * row)
       const stop = Math.min(at + length, to * row)
       if (begin < stop) {
-        const base = at
-        const chunk = manifest.chunks[number] as ManifestChunk
-        jobs.push((inner) =>
-          this.#limiter.run(chunk.size, async () => {
-            const raw = await this.chunk(chunk, inner, chunk.size)
-            out.set(raw.subarray(offset + begin - base, offset + stop - base), begin - from * row)
-          }),
-        )
+        const list = wanted.get(number) ?? []
+        list.push({ offset: offset + begin - at, length: stop - begin, into: begin - from * row })
+        wanted.set(number, list)
       }
       at += length
     }
+    const jobs = [...wanted].map(([number, pieces]) => (inner: Call) => {
+      const chunk = manifest.chunks[number] as ManifestChunk
+      return this.#limiter.run(chunk.size, async () => {
+        const raw = await this.chunk(chunk, inner, chunk.size)
+        for (const { offset, length, into } of pieces) out.set(raw.subarray(offset, offset + length), into)
+      })
+    })
     await all(jobs, call)
     return { dtype: tensor.dtype, shape: [to - from, ...tensor.shape.slice(1)], bytes: out }
   }

@@ -13,10 +13,15 @@ import { FILE_CHUNK, FileChunker, type FileChunkSizes } from './file-chunker.ts'
 import { type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
 import { Limiter } from './limiter.ts'
 import type { FullManifest, Manifest, ManifestChunk, ManifestTensor } from './manifest.ts'
+import type { ChunkReader } from './reader.ts'
+import { type Plan, patchRows } from './row-patches.ts'
 import { packSafetensors } from './safetensors.ts'
 import { cut, joinSlice } from './slices.ts'
 import { type FileSource, isFileSource, piecesOf } from './source.ts'
 import { type EncodedValue, encodeValue } from './value-codec.ts'
+
+/** What {@link ContentWriter} takes: a base that is at hand. */
+export type WriteOptions = Omit<SaveOptions, 'base'> & { readonly base?: FullManifest }
 
 export interface SaveOptions extends Call {
   /** The collection of the document. */
@@ -25,6 +30,11 @@ export interface SaveOptions extends Call {
   readonly document: (content: Manifest) => Doc
   /** Default `'value'`, or `'file'` for streams. */
   readonly format?: string
+  /**
+   * The content of an earlier version of a value with the same structure. Of its tensors only the rows that changed are stored then, wherever that is
+   * less than a quarter of a slice; for that the slices that changed are read from it.
+   */
+  readonly base?: Manifest
   readonly onProgress?: (progress: Progress) => void
 }
 
@@ -53,17 +63,19 @@ const ATTEMPTS = 5
 export class ContentWriter {
   readonly #index: IndexStore
   readonly #rows: ChunkRows
+  readonly #reader: ChunkReader
   readonly #pool: HashPool
   readonly #limits: Limits
 
-  constructor(index: IndexStore, rows: ChunkRows, pool: HashPool, limits: Limits = LIMITS) {
+  constructor(index: IndexStore, rows: ChunkRows, reader: ChunkReader, pool: HashPool, limits: Limits = LIMITS) {
     this.#index = index
     this.#rows = rows
+    this.#reader = reader
     this.#pool = pool
     this.#limits = limits
   }
 
-  async save(value: unknown, o: SaveOptions): Promise<Doc> {
+  async save(value: unknown, o: WriteOptions): Promise<Doc> {
     throwIfAborted(o.signal, { scheme: 'content', op: 'save' })
     if (isFileSource(value)) return this.#saveFile(value, o)
     const encoded = encodeValue(value)
@@ -92,7 +104,7 @@ export class ContentWriter {
     return this.#saveTensors(encoded, format, o)
   }
 
-  async #saveTensors(encoded: EncodedValue, format: string, o: SaveOptions): Promise<Doc> {
+  async #saveTensors(encoded: EncodedValue, format: string, o: WriteOptions): Promise<Doc> {
     const treeBytes = encoded.tree.length > TREE_INLINE ? new TextEncoder().encode(encoded.tree) : undefined
     const all = treeBytes
       ? [
@@ -100,12 +112,12 @@ export class ContentWriter {
           { name: '$tree', dtype: 'uint8' as const, shape: [treeBytes.byteLength], bytes: treeBytes },
         ]
       : encoded.tensors
-    const { slices, tensors } = cut(all, this.#limits.small)
-    const total = slices.reduce((sum, slice) => sum + slice.size, 0)
-    const joined = slices.map((slice) => joinSlice(slice))
+    const plain: Plan = { ...cut(all, this.#limits.small), ids: [], held: [] }
+    const sizeOf = (plan: Plan) => plan.slices.reduce((sum, slice) => sum + slice.size, 0)
+    const total = sizeOf(plain)
     const hashing = new Limiter(IN_FLIGHT)
     let last: HubError | undefined
-    let ids: string[] | undefined
+    let known: readonly (string | undefined)[] = []
     let told = 0
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const placement = await this.#rows.begin(callOf(o))
@@ -117,18 +129,28 @@ export class ContentWriter {
         told = done
         o.onProgress?.({ phase: 'save', bytes: done, total })
       }
-      ids = await this.#place(joined, ids, total, hashing, placement, o, progress)
+      // A save that has to begin again does so without the base: that may be what went away.
+      const plan =
+        attempt === 0 && o.base !== undefined
+          ? await this.#patch(plain, o.base, total, hashing, placement, o)
+          : { ...plain, ids: known }
+      progress(total - sizeOf(plan))
+      const joined = plan.slices.map((slice) => joinSlice(slice))
+      const ids = await this.#place(joined, plan.ids, total, hashing, placement, o, progress)
+      if (plan.slices.length === plain.slices.length && plan.held.length === 0) known = ids
+      const { chunks, stored } = chunksOf(
+        ids,
+        joined.map((bytes) => bytes.byteLength),
+        placement.placed,
+      )
       const manifest: FullManifest = {
         v: 1,
         format,
         ...(treeBytes ? {} : { tree: encoded.tree }),
-        tensors,
-        ...chunksOf(
-          ids,
-          joined.map((bytes) => bytes.byteLength),
-          placement.placed,
-        ),
+        tensors: plan.tensors,
+        chunks: [...chunks, ...plan.held],
         bytes: total,
+        stored,
       }
       const saved = await this.#commit(manifest, placement, o)
       if (!isHubError(saved)) return saved
@@ -137,17 +159,38 @@ export class ContentWriter {
     throw last
   }
 
-  /** Hashes chunk by chunk; what is hashed is pinned and uploaded while the next is hashed. */
-  async #place(
-    chunks: readonly Uint8Array[],
-    known: readonly string[] | undefined,
+  /** The plan with only the rows that changed since the base, whose chunks are then part of the placement. */
+  async #patch(
+    plain: Plan,
+    base: FullManifest,
     total: number,
     hashing: Limiter,
     placement: Placement,
-    o: SaveOptions,
+    o: WriteOptions,
+  ): Promise<Plan> {
+    const call = callOf(o)
+    const signal = o.signal ?? new AbortController().signal
+    const plan = await patchRows(plain, base, {
+      hash: async (bytes) =>
+        total >= THREADS_FROM ? hashing.run(bytes.byteLength, () => this.#hash(bytes, signal)) : hashHere(bytes),
+      read: (chunk) => this.#reader.chunk(chunk, call, total),
+      pin: (ids) => this.#rows.pin(ids, call),
+    })
+    for (const { id, size: _raw, ...place } of plan.held) placement.placed.set(id, place)
+    return plan
+  }
+
+  /** Hashes chunk by chunk; what is hashed is pinned and uploaded while the next is hashed. */
+  async #place(
+    chunks: readonly Uint8Array[],
+    known: readonly (string | undefined)[],
+    total: number,
+    hashing: Limiter,
+    placement: Placement,
+    o: WriteOptions,
     progress: (bytes: number) => void,
   ): Promise<string[]> {
-    const ids: string[] = known ? [...known] : new Array<string>(chunks.length)
+    const ids: (string | undefined)[] = chunks.map((_, i) => known[i])
     const uploads: Promise<unknown>[] = []
     const started = new Set<string>()
     const sending = new Limiter(IN_FLIGHT)
@@ -178,8 +221,9 @@ export class ContentWriter {
     }
     const threads = total >= THREADS_FROM
     const hashes = chunks.map(async (bytes, i) => {
-      ids[i] ??= threads ? await hashing.run(bytes.byteLength, () => this.#hash(bytes, signal)) : hashHere(bytes)
-      const id = ids[i] as string
+      const id =
+        ids[i] ?? (threads ? await hashing.run(bytes.byteLength, () => this.#hash(bytes, signal)) : hashHere(bytes))
+      ids[i] = id
       if (started.has(id)) return progress(bytes.byteLength)
       started.add(id)
       batch.push({ id, size: bytes.byteLength, raw: () => bytes })
@@ -192,7 +236,7 @@ export class ContentWriter {
     throwIfAborted(o.signal, { scheme: 'content', op: 'save' })
     const failed = [...sent, ...hashed].find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
-    return ids
+    return ids as string[]
   }
 
   async #hash(bytes: Uint8Array, signal: AbortSignal): Promise<string> {
@@ -201,7 +245,7 @@ export class ContentWriter {
   }
 
   /** S4, S5, S6. @returns the stored document, or the error of a save that must begin again. */
-  async #commit(manifest: FullManifest, placement: Placement, o: SaveOptions): Promise<Doc | HubError> {
+  async #commit(manifest: FullManifest, placement: Placement, o: WriteOptions): Promise<Doc | HubError> {
     const call = callOf(o)
     const again = (what: string) =>
       new HubError('CONFLICT', `${what}; nothing was stored, try again.`, {
@@ -245,7 +289,7 @@ export class ContentWriter {
    * S5. From here on the caller's abort is no longer heard: it must not leave a document that is there and was never acknowledged. An answer that got
    * lost is settled by looking.
    */
-  async #insert(doc: Doc, o: SaveOptions): Promise<void> {
+  async #insert(doc: Doc, o: WriteOptions): Promise<void> {
     throwIfAborted(o.signal, { scheme: 'content', op: 'save', target: o.coll })
     try {
       await this.#index.insert(o.coll, [doc])
@@ -257,7 +301,7 @@ export class ContentWriter {
   }
 
   /** An opaque file: cut by content, stored as it comes; memory holds a few chunks. */
-  async #saveFile(source: FileSource, o: SaveOptions): Promise<Doc> {
+  async #saveFile(source: FileSource, o: WriteOptions): Promise<Doc> {
     const placement = await this.#rows.begin(callOf(o))
     const ids: string[] = []
     const sizes: number[] = []

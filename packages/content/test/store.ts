@@ -14,7 +14,7 @@ export interface Opened {
   readonly content: ContentStore
   save(
     value: unknown,
-    o?: { signal?: AbortSignal; onProgress?: (p: { bytes: number }) => void },
+    o?: { signal?: AbortSignal; base?: Manifest; onProgress?: (p: { bytes: number }) => void },
   ): Promise<Doc & { readonly content: Doc[string] & FullManifest }>
   files(): Promise<string[]>
 }

@@ -59,7 +59,7 @@ export async function schedule(seed: number, mutation?: Mutation): Promise<Outco
     scheduler.start(`writer ${w}`, async (actor) => {
       const { index, blobs } = stores(actor)
       // Half the writers keep every manifest in a blob.
-      const writer = new ContentWriter(index, new ChunkRows(index, blobs), pool, {
+      const writer = new ContentWriter(index, new ChunkRows(index, blobs), new ChunkReader(blobs, pool), pool, {
         inline: 0,
         small: 1,
         manifest: w % 2 === 0 ? 0 : 1e9,
