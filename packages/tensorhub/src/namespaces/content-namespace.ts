@@ -106,6 +106,8 @@ export abstract class ContentNamespace<R extends ContentRecord, D = unknown> ext
     options: TransferOptions | undefined,
     format: string | undefined,
     op: string,
+    /** Looks for an earlier version, of which unchanged rows are taken over. */
+    earlier?: (call: Call) => Promise<R | undefined>,
   ): Promise<R> {
     this.context.assertOpen(op)
     checkOptions(options, ['signal', 'onProgress'], op)
@@ -118,12 +120,14 @@ export abstract class ContentNamespace<R extends ContentRecord, D = unknown> ext
       ...checked,
       content: content as Manifest & Value,
     })
+    const base = (await earlier?.(callOf(options)))?.content
     return (await this.context.content.save(value, {
       coll: this.collection,
       document,
       ...callOf(options),
       ...(options?.onProgress ? { onProgress: options.onProgress } : {}),
       ...(format === undefined ? {} : { format }),
+      ...(base === undefined ? {} : { base }),
     })) as Doc as R
   }
 }
