@@ -59,7 +59,7 @@ export async function resolveSettings(
     options: {
       ...rest,
       ...(rest.workDir === undefined ? {} : { workDir: resolve(folder, rest.workDir) }),
-      ...options,
+      ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
     },
   }
 }

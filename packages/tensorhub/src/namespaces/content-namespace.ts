@@ -1,5 +1,5 @@
 import type { Manifest, Progress } from '@tensorhub/content'
-import { type Call, type Doc, HubError, type Predicate, type Value } from '@tensorhub/core'
+import type { Call, Doc, Predicate, Value } from '@tensorhub/core'
 import type { HubContext } from '../context.ts'
 import { CONTENT_COLLECTIONS, type Collection, checkTags } from '../documents/collections.ts'
 import type { ContentRecord } from '../documents/record.ts'
@@ -44,18 +44,19 @@ export abstract class ContentNamespace<R extends ContentRecord, D = unknown> ext
   /** The handle of a record that is at hand already. `V` is the caller's claim of the value's type; nothing checks it. */
   handle<V = D>(record: R): Handle<R, V> {
     const op = this.op('handle')
+    for (const field of ['content', 'project_name'] as const) {
+      if (record[field] === undefined)
+        throw this.invalid(
+          op,
+          `The record ${record._id} was read without its '${field}' field, so its value cannot be loaded.`,
+          field,
+        )
+    }
     if (record.project_name !== this.context.projectName) {
       throw this.invalid(
         op,
         `The record ${record._id} belongs to the project '${record.project_name}', and this hub is confined to '${this.context.projectName}'.`,
         'project_name',
-      )
-    }
-    if (record.content === undefined) {
-      throw new HubError(
-        'INVALID',
-        `The record ${record._id} was read without its 'content' field, so its value cannot be loaded.`,
-        { at: this.place(op), path: 'content' },
       )
     }
     return new Handle<R, V>(

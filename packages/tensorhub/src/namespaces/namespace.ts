@@ -96,7 +96,9 @@ export class Namespace<R extends HubRecord> {
     const op = this.op('top')
     this.context.assertOpen(op)
     checkOptions(options, ['sort', 'signal'], op)
-    const parsed = this.parse(filter, op, ['sort'])
+    const parsed = this.parse(filter, op, ['sort', 'limit'])
+    // The first of the first n is the first.
+    if (parsed.limit === 0) return undefined
     const order = this.order(options?.sort, parsed, -1)
     const found = await findTop(this.context.index, this.collection, this.confine(parsed.where), order, callOf(options))
     return found as Doc | undefined as R | undefined

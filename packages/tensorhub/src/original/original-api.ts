@@ -83,7 +83,7 @@ export abstract class OriginalApi {
         values.push(await this.datasets.handle<T>(record).load({ ...transfer, ...rising.next() }))
       } catch (error) {
         // Deleted since the list was read: as if it had been deleted before.
-        if (!isHubError(error, 'NOT_FOUND')) throw error
+        if (!isDeleted(error)) throw error
       }
     }
     return values.length === 0 ? false : values
@@ -278,9 +278,13 @@ async function unlessDeleted<T>(search: () => Promise<T | undefined>): Promise<T
     try {
       return await search()
     } catch (error) {
-      if (!isHubError(error, 'NOT_FOUND') || error.reason !== 'RECORD_DELETED' || tries >= SEARCHES) throw error
+      if (!isDeleted(error) || tries >= SEARCHES) throw error
     }
   }
+}
+
+function isDeleted(error: unknown): boolean {
+  return isHubError(error, 'NOT_FOUND') && error.reason === 'RECORD_DELETED'
 }
 
 async function loaded<T>(

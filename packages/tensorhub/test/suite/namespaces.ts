@@ -114,6 +114,18 @@ export function namespaces(pair: StorePair): void {
       await expect(mnist?.rows(0, 1, { tensor: 'absent' })).rejects.toMatchObject({ code: 'NOT_FOUND' })
     })
 
+    it('a record that was read in part has no handle, and says which field is missing', async () => {
+      const { hub } = await filled()
+      for (const [fields, path] of [
+        [['epoch'], 'content'],
+        [['content'], 'project_name'],
+      ] as const) {
+        const [record] = await hub.models.find({}, { fields, limit: 1 }).toArray()
+        if (record === undefined) throw new Error('no record')
+        expect(() => hub.models.handle(record)).toThrow(expect.objectContaining({ code: 'INVALID', path }))
+      }
+    })
+
     it('update corrects tags, in place and in objects', async () => {
       const { hub } = await filled()
       const change = { set: { note: 'good', 'opt.decay': 0.5 }, unset: ['accuracy'] }
@@ -225,7 +237,11 @@ export function namespaces(pair: StorePair): void {
       await expect(hub.models.delete('mlp limit:1')).rejects.toMatchObject(refused)
       await expect(hub.models.update('mlp limit:1', { set: { a: 1 } })).rejects.toMatchObject(refused)
       await expect(hub.models.count('mlp limit:1')).rejects.toMatchObject(refused)
-      await expect(hub.models.top('mlp limit:1')).rejects.toMatchObject(refused)
+      await expect(hub.models.top('mlp after:x')).rejects.toMatchObject({ code: 'INVALID', path: 'after' })
+      await expect(hub.models.open('mlp after:x')).rejects.toMatchObject({ code: 'INVALID', path: 'after' })
+      // The first of the first n is the first.
+      expect((await hub.models.top('mlp limit:2 sort:epoch'))?.epoch).toBe(0)
+      expect(await hub.models.top('mlp limit:0')).toBeUndefined()
       await expect(hub.models.count('mlp sort:epoch')).rejects.toMatchObject({ code: 'INVALID', path: 'sort' })
       expect(await hub.models.count()).toBe(4)
     })
