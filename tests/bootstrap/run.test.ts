@@ -34,7 +34,7 @@ describe('the bootstrap', { timeout: 240_000 }, () => {
     const first = await box.run(OLD, ...WHO)
     expect(first).toMatchObject({ code: 0, stdout: 'toolchain\n' })
     const { node, pnpm } = box.names
-    expect(first.stderr).toContain(`Node ${OLD} is older than 22.18: fetching ${node}@`)
+    expect(first.stderr).toContain(`Node ${OLD} is older than 24: fetching ${node}@`)
     expect(first.stderr).toContain('from the npm registry into .toolchain (nothing is installed globally)')
     expect(box.registry.fetched).toEqual([node, pnpm])
     expect(await readdir(join(box.folder, 'home'))).toEqual([])
@@ -52,10 +52,10 @@ describe('the bootstrap', { timeout: 240_000 }, () => {
   it('takes the Node that is there when it is new enough', async () => {
     expect(await box.run(NEW, ...WHO)).toMatchObject({ code: 0, stdout: 'system\n' })
     expect(box.registry.fetched).toEqual([box.names.pnpm])
-    expect(['20.20.2', '22.17.1', '23.5.0', '16.0.0'].filter(isNewEnough)).toEqual([])
-    const enough = ['22.18.0', '22.23.2', '23.6.0', '24.0.0', '26.1.0']
+    expect(['20.20.2', '22.23.2', '23.11.1', '16.0.0'].filter(isNewEnough)).toEqual([])
+    const enough = ['24.0.0', '24.21.0', '26.10.0']
     expect(enough.filter(isNewEnough)).toEqual(enough)
-    expect(() => nodePackage('sunos', 'sparc')).toThrow(/sunos sparc.*install Node 22\.18/)
+    expect(() => nodePackage('sunos', 'sparc')).toThrow(/sunos sparc.*install Node 24/)
   })
 
   it.each(['cut', 'deny'] as const)(

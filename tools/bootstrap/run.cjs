@@ -87,7 +87,7 @@ function fetched(name, version, why) {
     rmSync(aside, { recursive: true, force: true })
     throw new Stop(
       `could not fetch ${name}@${version} (${done.error ? done.error.message : `npm ended with ${done.status === null ? done.signal : done.status}`}). ` +
-        'Check the connection to the npm registry, or install Node 22.18 or later yourself and try again.',
+        'Check the connection to the npm registry, or install Node 24 or later yourself and try again.',
     )
   }
   rmSync(folder, { recursive: true, force: true })
@@ -108,7 +108,7 @@ function npmCommand() {
 function ensureNode() {
   if (isNewEnough(process.versions.node)) return process.execPath
   const { name, version, binary } = nodePackage(process.platform, process.arch)
-  const folder = fetched(name, version, `Node ${process.versions.node} is older than 22.18`)
+  const folder = fetched(name, version, `Node ${process.versions.node} is older than 24`)
   return join(folder, binary)
 }
 
