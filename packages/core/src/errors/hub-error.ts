@@ -9,7 +9,7 @@ export type ErrorCode =
   | 'EXISTS'
   /** Somebody else changed it meanwhile. | Read it again, decide again; where `retryable` is set the same call may be made again as it is. */
   | 'CONFLICT'
-  /** A range lies outside of the blob or tensor. | Ask `stat` for the size. */
+  /** A range lies outside of the blob. | Ask `stat` for its size. */
   | 'RANGE'
   /** This user, or this process by its own policy, may not do it. | Grant the right that the message names, or set the option that it names. */
   | 'DENIED'
