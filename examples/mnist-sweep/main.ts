@@ -78,7 +78,7 @@ async function pushTasks(hub: TensorHub, { units, rows, epochs, batch, validatio
       lease: `${LEASE_SECONDS}s`,
     })
   }
-  const each = `${rows.toLocaleString('en')} digits × ${epochs} epochs each`
+  const each = `${rows.toLocaleString('en')} digits × ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'} each`
   step(`Pushed ${units.length} tasks: ${units.map(nameOf).join(', ')}; ${each}.`)
 }
 

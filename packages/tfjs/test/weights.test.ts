@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { WeightSpec } from '../src/shapes.ts'
 import { joinWeights, splitWeights } from '../src/weights.ts'
@@ -40,6 +41,38 @@ describe('weights', () => {
     const split = splitWeights(specs, bytes(...data))
     expect(split.map((weight) => weight.dtype)).toEqual(dtypes)
     expect([...new Uint8Array(joinWeights(specs, split))]).toEqual(data)
+  })
+
+  it('keeps any weights byte for byte, however the bytes come in pieces', () => {
+    const WIDTH = { float32: 4, int32: 4, bool: 1, complex64: 8, uint8: 1, uint16: 2, float16: 2 } as const
+    const spec = fc
+      .record({
+        kind: fc.constantFrom(...(Object.keys(WIDTH) as (keyof typeof WIDTH)[])),
+        shape: fc.array(fc.nat({ max: 4 }), { maxLength: 3 }),
+      })
+      .map(({ kind, shape }): { spec: WeightSpec; size: number } => {
+        const size = shape.reduce((total, length) => total * length, WIDTH[kind])
+        if (kind === 'uint8' || kind === 'uint16' || kind === 'float16')
+          return { spec: { name: 'w', shape, dtype: 'float32', quantization: { dtype: kind } }, size }
+        return { spec: { name: 'w', shape, dtype: kind }, size }
+      })
+    fc.assert(
+      fc.property(
+        fc.array(spec, { maxLength: 6 }),
+        fc.nat(),
+        fc.infiniteStream(fc.nat({ max: 255 })),
+        (all, cut, noise) => {
+          const specs = all.map((one) => one.spec)
+          const length = all.reduce((total, { size }) => total + size, 0)
+          const data = Uint8Array.from([...noise.take(length)])
+          const at = length === 0 ? 0 : cut % length
+          const split = splitWeights(specs, [data.slice(0, at).buffer, data.slice(at).buffer])
+          expect(new Uint8Array(joinWeights(specs, split))).toEqual(data)
+          if (length > 0) expect(() => splitWeights(specs, data.slice(0, -1).buffer)).toThrow(/ends before/)
+          expect(() => splitWeights(specs, Uint8Array.of(...data, 0).buffer)).toThrow(/describe/)
+        },
+      ),
+    )
   })
 
   it('takes weightData in pieces', () => {
