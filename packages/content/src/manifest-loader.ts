@@ -18,7 +18,8 @@ export class ManifestLoader {
     const at = { scheme: 'content', op: 'load', target: key }
     let bytes: Uint8Array
     try {
-      bytes = await this.#blobs.bytes(key, call)
+      // Callers hand over their own options; the blob store takes the signal only.
+      bytes = await this.#blobs.bytes(key, call.signal ? { signal: call.signal } : {})
     } catch (error) {
       if (!isHubError(error, 'NOT_FOUND') && !isHubError(error, 'RANGE')) throw error
       throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is missing or cut off.`, {

@@ -92,6 +92,22 @@ export function datasets(pair: StorePair): void {
       expect(rises(told)).toBe(true)
     })
 
+    it('values of thousands of tensors are saved again and loaded with every option, though their manifest is a blob', async () => {
+      const hub = await (await pair.create()).connect()
+      const parts = (add: number) => Array.from({ length: 4000 }, (_, i) => new Float32Array([i, i + add]))
+      const told: number[] = []
+      const options = {
+        signal: new AbortController().signal,
+        onProgress: ({ bytes }: { bytes: number }) => void told.push(bytes),
+      }
+      for (const version of [1, 2]) await hub.saveDataset(parts(version), 'many', { version, ...options })
+      expect((await hub.datasets.top())?.content).toHaveProperty('manifest')
+      expect(await hub.findTopDataset('many', options)).toStrictEqual(parts(2))
+      expect(await hub.findTopDataset('many', { version: 1, ...options })).toStrictEqual(parts(1))
+      expect(await (await hub.datasets.open('many'))?.rows(0, 1, { tensor: 7 })).toBeDefined()
+      expect(told.length).toBeGreaterThan(3)
+    })
+
     it('a save that is aborted on its way leaves nothing that is seen; a load that is aborted gives nothing', async () => {
       const hub = await (await pair.create()).connect()
       const value = { a: noise(LARGE, 1), b: noise(LARGE, 2), c: noise(LARGE, 3) }
