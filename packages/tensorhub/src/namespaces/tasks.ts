@@ -126,7 +126,7 @@ export class Tasks extends Namespace<TaskRecord> {
     const { where, sort } = this.parse(filter, op, ['sort'])
     const order = options?.sort === undefined ? sort : parseSort(options.sort)
     const signal = options?.signal ? AbortSignal.any([options.signal, this.#closing.signal]) : this.#closing.signal
-    throwIfAborted(signal, this.place(op))
+    this.#goOn(signal, op)
     this.#swept ??= this.#sweep()
     await this.#swept
     const run = runTopTask(
@@ -144,6 +144,9 @@ export class Tasks extends Namespace<TaskRecord> {
     this.#running.add(run)
     try {
       return await run
+    } catch (error) {
+      if (isHubError(error, 'ABORTED')) this.#goOn(signal, op)
+      throw error
     } finally {
       this.#running.delete(run)
     }
@@ -180,7 +183,7 @@ export class Tasks extends Namespace<TaskRecord> {
     let idleSince: number | undefined
     let answered = performance.now()
     for (let pause = 50; ; pause = Math.min(pause * 1.5, 1000)) {
-      throwIfAborted(signal, this.place(op))
+      this.#goOn(signal, op)
       try {
         await this.#protocol.reap(this.context.projectName, { signal })
         const counts = await this.#counts(where, { signal })
@@ -207,6 +210,7 @@ export class Tasks extends Namespace<TaskRecord> {
         if (now > deadline || idle > runnerTimeout)
           throw this.#gaveUp(counts, idle > runnerTimeout ? 'NO_RUNNER' : 'WAIT_TIMEOUT', waiting, op)
       } catch (error) {
+        this.#goOn(signal, op)
         const over = performance.now() > Math.min(answered + PATIENCE_MS, deadline)
         if (!isHubError(error) || !error.retryable || isGivenUp(error) || over) throw error
       }
@@ -281,6 +285,12 @@ export class Tasks extends Namespace<TaskRecord> {
   async close(): Promise<void> {
     this.#closing.abort(new Error('the hub was closed'))
     await Promise.allSettled(this.#running)
+  }
+
+  /** @throws CLOSED where the hub ended the call, ABORTED where its caller did. */
+  #goOn(signal: AbortSignal, op: string): void {
+    if (this.#closing.signal.aborted) this.context.assertOpen(op)
+    throwIfAborted(signal, this.place(op))
   }
 
   #ready(): Promise<void> {

@@ -41,8 +41,9 @@ export function partitionedIndex(driver: IndexDriver, state: () => Partition): I
 }
 
 async function pass(op: string, state: () => Partition, signal: AbortSignal | undefined): Promise<void> {
-  if (state() === 'refused') throw unreachable(op)
-  while (state() === 'silent') {
+  let now = state()
+  if (now === 'refused') throw unreachable(op)
+  for (; now === 'silent'; now = state()) {
     await delay(10)
     throwIfAborted(signal)
   }

@@ -1,0 +1,146 @@
+import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { memoryBlobs, memoryIndex } from '@tensorhub/memory'
+import { afterEach, describe, expect, it } from 'vitest'
+import { TensorHub } from '../../src/index.ts'
+import { smallDisk } from '../faults/small-disk.ts'
+import { sameHub, temporaryFolder, temporaryHub } from '../temporary-hub.ts'
+import { script, scriptFolder } from './script-folder.ts'
+import { waitUntil } from './wait-until.ts'
+
+const UNTOUCHED = { status: 'pending', attempts: 0, infra_failures: 0, claim: null }
+const node = process.execPath
+
+afterEach(() => {
+  process.execPath = node
+})
+
+describe('a machine that cannot run tasks burns no attempts, says why, and leaves them to others', {
+  timeout: 120_000,
+}, () => {
+  it('no process can be made', async () => {
+    const hub = await temporaryHub()
+    await hub.createTask('t', await script('export default () => ({ a: 1 })'), { maxAttempts: 1 })
+    process.execPath = '/nowhere/node'
+    for (let n = 0; n < 3; n++)
+      await expect(hub.runTopTask('t')).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        reason: 'SPAWN',
+        message: expect.stringContaining('/nowhere/node'),
+      })
+    expect(await hub.tasks.top()).toMatchObject(UNTOUCHED)
+    process.execPath = node
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished', attempt: 1, result: { a: 1 } })
+  })
+
+  it('the folder for scripts is a file', async () => {
+    const workDir = join(await temporaryFolder(), 'work')
+    const hub = await temporaryHub({ workDir })
+    await hub.createTask('t', await script('export default () => ({ a: 1 })'), { maxAttempts: 1 })
+    await writeFile(workDir, '')
+    await expect(hub.runTopTask('t')).rejects.toMatchObject({
+      code: 'DENIED',
+      message: expect.stringMatching(/work.*workDir that this user can write/s),
+    })
+    expect(await hub.tasks.top()).toMatchObject(UNTOUCHED)
+    await rm(workDir)
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished', attempt: 1 })
+  })
+
+  it('no space is left for the script (a tmpfs of 1 MiB)', async (context) => {
+    const disk = await smallDisk(2 ** 20)
+    if ('reason' in disk) return context.skip(disk.reason)
+    await using folder = disk
+    const hub = await temporaryHub({ workDir: join(folder.folder, 'work') })
+    const file = await scriptFolder({
+      'main.mjs': "import data from './data.json' with { type: 'json' }\nexport default () => ({ n: data.length })",
+      'data.json': JSON.stringify('x'.repeat(900_000)),
+    })
+    await hub.createTask('t', file('main.mjs'), { maxAttempts: 1 })
+    await writeFile(join(folder.folder, 'filler'), Buffer.alloc(500_000))
+    await expect(hub.runTopTask('t')).rejects.toMatchObject({
+      code: 'STORAGE_FULL',
+      message: expect.stringMatching(/free some, or give another workDir/),
+    })
+    expect(await hub.tasks.top()).toMatchObject(UNTOUCHED)
+    await rm(join(folder.folder, 'filler'))
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished', attempt: 1, result: { n: 900_000 } })
+    expect(await readdir(join(folder.folder, 'work'))).toEqual([])
+  })
+
+  it('its script is damaged in the store: an attempt each, then failed, for no machine can help', async () => {
+    const hub = await temporaryHub()
+    const file = await scriptFolder({
+      'main.mjs': "import { text } from './data.mjs'\nexport default () => ({ size: text.length })",
+      'data.mjs': `export const text = '${'x'.repeat(200_000)}'`,
+    })
+    await hub.createTask('t', file('main.mjs'), { maxAttempts: 1 })
+    const blobs = join(hub.folder, 'blobs')
+    for (const entry of await readdir(blobs, { recursive: true, withFileTypes: true }))
+      if (entry.isFile()) await writeFile(join(entry.parentPath, entry.name), 'damaged')
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'failed', error: { code: 'INTEGRITY' } })
+    expect(await hub.tasks.top()).toMatchObject({ attempts: 1, infra_failures: 1 })
+  })
+})
+
+describe('what is larger than a document', { timeout: 120_000 }, () => {
+  it.each([
+    ['all results', [], 'RESULT_INVALID'],
+    ['results of an attempt that also lacks one', ['large', 'missing'], 'RESULT_MISSING'],
+  ] as const)('%s: the attempt fails by name, and the runner lives', async (_what, savedResultKeys, code) => {
+    const hub = await TensorHub.connect({
+      index: memoryIndex(),
+      blobs: memoryBlobs(),
+      projectName: 'p',
+      workDir: await temporaryFolder(),
+      scripts: 'any',
+    })
+    const path = await script("export default () => ({ large: 'x'.repeat(17 * 2 ** 20) })")
+    await hub.createTask('t', path, { savedResultKeys, maxAttempts: 1 })
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'failed', error: { code } })
+    expect(await hub.tasks.top()).toMatchObject({ status: 'failed', result: {} })
+    await hub.close()
+  })
+})
+
+describe('folders of scripts', { timeout: 120_000 }, () => {
+  it('that a killed runner left behind are removed by the next, those of running attempts and of strangers are not', async () => {
+    const hub = await temporaryHub()
+    const path = await script('export default () => ({})')
+    const [ended, running] = await Promise.all([hub.createTask('t', path), hub.createTask('u', path)])
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished' })
+    const work = join(hub.folder, 'work')
+    const make = (...steps: string[]) => mkdir(join(work, ...steps), { recursive: true })
+    await make(ended._id, '1', 'lib')
+    await make(ended._id, '2')
+    await make('01J00000000000000000000000', '3') // A task that was deleted.
+    await make('not-of-a-hub', '1')
+    // Another runner's attempt, under way.
+    const other = await sameHub(hub.folder)
+    let release: (value: object) => void = () => undefined
+    const going = new Promise<object>((resolve) => {
+      release = resolve
+    })
+    const run = other.runTopTask('u', { scripts: { handlers: { u: () => going } } })
+    await waitUntil(async () => (await hub.tasks.top({ task_name: 'u' }))?.status === 'running', 'the other attempt')
+    await make(running._id, '1')
+    await make(running._id, '0')
+    const next = await sameHub(hub.folder)
+    expect(await next.runTopTask('t')).toBe(false)
+    expect((await readdir(work)).sort()).toEqual([running._id, 'not-of-a-hub'].sort())
+    expect(await readdir(join(work, running._id))).toEqual(['1'])
+    release({})
+    expect(await run).toMatchObject({ status: 'finished' })
+  })
+
+  it('that a script made hard to remove change nothing in its outcome', async () => {
+    const hub = await temporaryHub()
+    const path = await script(`
+      import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+      export default () => { mkdirSync('locked'); writeFileSync('locked/file', ''); chmodSync('locked', 0o500); chmodSync('.', 0o500); return { done: 1 } }`)
+    const task = await hub.createTask('t', path)
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished', result: { done: 1 } })
+    await chmod(join(hub.folder, 'work', task._id, '1', 'locked'), 0o700).catch(() => undefined) // Gone already where the superuser runs.
+    await chmod(join(hub.folder, 'work', task._id, '1'), 0o700).catch(() => undefined)
+  })
+})
