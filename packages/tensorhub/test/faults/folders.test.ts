@@ -143,6 +143,20 @@ describe('several processes', () => {
     }
   })
 
+  it('one that is killed while it makes a hub leaves a folder that the next one can use, 20 times', async () => {
+    for (let round = 0; round < 20; round++) {
+      const folder = join(await newFolder(), 'hub')
+      await using killed = await HubProcess.start()
+      await killed.kill({ folder }, round * 3)
+      await using hub = await TensorHub.connect(folder, { projectName })
+      const before = await hub.datasets.count()
+      expect(before).toBeLessThanOrEqual(1)
+      await hub.saveDataset(new Float32Array(50_000), 'x')
+      expect(await hub.findTopDataset('x')).toEqual(new Float32Array(50_000))
+      expect((await hub.check({ readData: true })).problems).toEqual([])
+    }
+  })
+
   it('on a file system without hard links, hubs are made, used and shared all the same', async () => {
     const preload = new URL('./no-links.mjs', import.meta.url).href
     await using a = await HubProcess.start(preload)

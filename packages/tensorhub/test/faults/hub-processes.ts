@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 export interface Answer {
@@ -37,6 +38,15 @@ export class HubProcess implements AsyncDisposable {
   async open(request: { folder: string; uid?: number }): Promise<Answer> {
     this.#child.stdin?.write(`${JSON.stringify(request)}\n`)
     return JSON.parse(await this.#line()) as Answer
+  }
+
+  /** Asks for a hub, and kills the process so many ms later. */
+  async kill(request: { folder: string }, after: number): Promise<void> {
+    const ended = new Promise((resolve) => this.#child.once('exit', resolve))
+    this.#child.stdin?.write(`${JSON.stringify(request)}\n`)
+    await delay(after)
+    this.#child.kill('SIGKILL')
+    await ended
   }
 
   async #line(): Promise<string> {

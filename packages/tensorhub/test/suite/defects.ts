@@ -7,7 +7,8 @@ import { LARGE, noise } from './values.ts'
 
 /**
  * Defects of the Python original that must not return, each by its number, on every pair of stores. Elsewhere: B1 to B4 (connecting) in
- * test/connect.test.ts; B5 to B15 and B32 (tasks) in test/tasks/defects.test.ts; B17's crashes in test/faults.
+ * test/connect.test.ts; B5 to B15 (tasks) in test/tasks/defects.test.ts; B17's crashes in test/faults; B24's lost store in test/lost-store.test.ts.
+ * Not applicable: B32, since scripts run in processes of their own and TensorFlow.js has no mode of graphs that a hub could switch on around them.
  */
 export function defects(pair: StorePair): void {
   describe('defects of the original', () => {
