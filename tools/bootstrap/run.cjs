@@ -19,6 +19,7 @@ const { delimiter, dirname, join, resolve } = require('node:path')
 const { withLock } = require('./lock.cjs')
 const { nodePackage, pnpmPackage, isNewEnough } = require('./packages.cjs')
 
+/** The repository; its own tests give another. */
 const ROOT = resolve(process.env.TENSORHUB_BOOTSTRAP_ROOT || join(__dirname, '..', '..'))
 const TOOLCHAIN = join(ROOT, '.toolchain')
 
