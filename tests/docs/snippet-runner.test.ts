@@ -54,6 +54,12 @@ describe('what a page claims is checked', () => {
     )
   })
 
+  it('and a claim that would be overlooked is refused', async () => {
+    await expect(runLast('value-inside.md', block('ts', 'if (true) {', '  1 + 1 // → 3', '}'))).rejects.toThrow(
+      'cannot be checked',
+    )
+  })
+
   it('output shown in comments', async () => {
     await runLast('comment.md', block('js', "console.log('a', 1) // a 1"))
     await expect(runLast('comment-wrong.md', block('js', "console.log('a') // b"))).rejects.toThrow(

@@ -7,7 +7,11 @@ export function withChecks(code: string): string {
   let claims = 0
   const lines = code.split('\n').map((line) => {
     const claim = CLAIM.exec(line)
-    if (claim === null) return line
+    if (claim === null) {
+      if (line.includes('// →'))
+        throw new Error(`This claim cannot be checked; it must be an expression on a line of its own: ${line.trim()}`)
+      return line
+    }
     claims++
     return `;__check(await (${claim[1]}), ${claim[2]})`
   })

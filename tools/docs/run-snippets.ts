@@ -37,7 +37,7 @@ export function placeSnippets(folder: string, snippets: readonly Snippet[]): Pla
 
 /** Type-checks every placed TypeScript snippet in one pass. @returns the compiler's complaints by file. */
 export async function typeFaults(folder: string): Promise<ReadonlyMap<string, string[]>> {
-  const { output } = await run(process.execPath, [TSC, '--noEmit', '--pretty', 'false', '-p', folder], folder)
+  const { code, output } = await run(process.execPath, [TSC, '--noEmit', '--pretty', 'false', '-p', folder], folder)
   const faults = new Map<string, string[]>()
   let file = 'tsconfig.json'
   for (const line of output.split('\n')) {
@@ -46,6 +46,7 @@ export async function typeFaults(folder: string): Promise<ReadonlyMap<string, st
     file = at === null ? file : join(folder, at[1] as string)
     faults.set(file, [...(faults.get(file) ?? []), at === null ? line : `line ${at[2]}: ${at[3]}`])
   }
+  if (code !== 0 && faults.size === 0) throw new Error(`The compiler ended with ${code}:\n${output}`)
   return faults
 }
 
