@@ -123,7 +123,10 @@ export function checkTagName(coll: Collection, path: string, op: string): void {
   }
   const twin = Object.hasOwn(TWINS, name) ? TWINS[name] : undefined
   if (twin !== undefined) {
-    throw new HubError('INVALID', `'${name}' is not a tag: the document's field is '${twin}', set by the hub.`, {
+    const why = isReserved(coll, twin)
+      ? `the document's field is '${twin}', set by the hub`
+      : `'${name}' is an option of other methods; as a tag of ${coll} write '${twin}'`
+    throw new HubError('INVALID', `'${name}' is not a tag: ${why}.`, {
       at,
       path,
       reason: 'RESERVED_TAG',

@@ -44,6 +44,12 @@ export function refusals(pair: StorePair): void {
 
     it('what is reserved for tasks only is a free tag elsewhere', async () => {
       const hub = await (await pair.create()).connect()
+      expect(await hub.saveModel(1, { dataset_name: 'mnist' })).toMatchObject({ dataset_name: 'mnist' })
+      await expect(hub.saveModel(1, { datasetName: 'mnist' })).rejects.toMatchObject({
+        code: 'INVALID',
+        path: 'datasetName',
+        message: expect.stringContaining("as a tag of models write 'dataset_name'"),
+      })
       const tags = {
         epoch: 3,
         status: 'ok',
