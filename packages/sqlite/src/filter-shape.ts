@@ -3,7 +3,7 @@ import { type SqlValue, sqlValue } from './filter.ts'
 
 /**
  * A text that is the same for filters that differ only in their values, with the values pushed to `params` in the order of the compiled filter; so
- * that a query that comes again is not compiled again. Undefined for filters that are more than comparisons with scalars joined by "and".
+ * that a query that comes again is not compiled again. Undefined for filters that are more than comparisons with scalars, negated or joined by "and".
  *
  * @param isScalar Whether a comparison of the field compiles to one comparison with one value, and so to one parameter.
  */
@@ -23,6 +23,16 @@ export function filterShape(
         shape += inner
       }
       return `${shape})`
+    }
+    case 'not': {
+      const inner = filterShape(where.of, params, isScalar)
+      return inner === undefined ? undefined : `!(${inner})`
+    }
+    case 'in': {
+      const path = where.path.join('.')
+      if (!isScalar(path) || !where.values.every((value) => typeof value === 'string')) return undefined
+      params.push(...(where.values as readonly string[]))
+      return `in${where.values.length}${path}\u0000`
     }
     case 'eq':
     case 'gt':

@@ -27,25 +27,22 @@ export class Writes {
   }
 
   async insert(coll: string, docs: readonly Doc[], signal: AbortSignal | undefined): Promise<void> {
-    const rows = docs.map((doc) => ({ doc, body: this.#encode(coll, doc) }))
-    await this.#file.write(
-      'insert',
-      coll,
-      signal,
-      (writer) => {
-        this.#file.makeTable(coll)
-        const insert = writer.prepare(`INSERT INTO "c_${coll}"(_id,body) VALUES(?,?)`)
-        for (const { doc, body } of rows) {
-          this.#learn(writer, coll, doc)
-          try {
-            insert.run(doc._id, body)
-          } catch (error) {
-            throw this.#constraint(error, coll, doc)
-          }
+    const bodies = docs.map((doc) => this.#encode(coll, doc))
+    const run = (writer: Connection) => {
+      this.#file.makeTable(coll)
+      const insert = writer.prepare(`INSERT INTO "c_${coll}"(_id,body) VALUES(?,?)`)
+      for (const [i, doc] of docs.entries()) {
+        this.#learn(writer, coll, doc)
+        try {
+          insert.run(doc._id, bodies[i] as string)
+        } catch (error) {
+          throw this.#constraint(error, coll, doc)
         }
-      },
-      docs.length === 1,
-    )
+      }
+    }
+    const written = this.#file.write('insert', coll, signal, run, docs.length === 1)
+    if (this.#file.isKnown(coll)) return written
+    await written
     this.#file.nowKnown(coll)
   }
 

@@ -22,7 +22,7 @@ export interface HubContext {
   /** Set inside a running task: every document written carries it. */
   readonly task: { readonly id: string; readonly epoch: number } | undefined
   /** Opens the stores where that is still to do, and renews an old estimate of the store's clock. Before every write. */
-  ready(call: Call): Promise<void>
+  ready(call: Call): Promise<unknown> | undefined
   /** The `_id` and `time` of a new document: of the store's clock, and in strict order within this process. */
   stamp(): Stamp
   /** The streams of records that are under way. */

@@ -135,10 +135,8 @@ export class TensorHub extends OriginalApi implements AsyncDisposable {
       scripts: parts.scripts,
       codecs: parts.codecs,
       task: parts.task,
-      ready: async (call) => {
-        // The monotonic clock stands still while a machine sleeps, so an estimate is not kept for long.
-        if (clock.age > 60_000) await clock.sync(call)
-      },
+      // The monotonic clock stands still while a machine sleeps, so an estimate is not kept for long.
+      ready: (call) => (clock.age > 60_000 ? clock.sync(call) : undefined),
       stamp: () => stamps.next(clock.now()),
       streams: this.#streams,
       changes: new EventTarget(),

@@ -1,4 +1,6 @@
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
 import type { IndexDriver, Order, Predicate } from '@tensorhub/core'
 import { fs } from '@tensorhub/fs'
 import { sqlite } from '@tensorhub/sqlite'
@@ -72,4 +74,25 @@ it('the order by age is that of time, whatever the filter, forwards and backward
     const newest = await hub.logs.top(filter)
     expect(newest?.['epoch']).toBe(39)
   }
+})
+
+it('claims and waits stand on the indexes that are made for them: over many tasks no other is made, which would mislead SQLite', async () => {
+  const { hub, plan } = await explainedHub()
+  const script = join(await temporaryFolder(), 'script.mjs')
+  await writeFile(script, 'export default () => ({})\n')
+  await Promise.all(Array.from({ length: 1100 }, (_, i) => hub.tasks.create('work', script, { priority: i % 3 })))
+  const ran: number[] = []
+  for (let i = 0; i < 8; i++) {
+    const outcome = await hub.runTopTask('work', { scripts: { handlers: { work: () => ({}) } } })
+    if (outcome !== false) ran.push(outcome.task.priority)
+    expect(await hub.checkUnfinishedTask('work')).toBe(true)
+  }
+  expect(ran).toEqual(Array(8).fill(2))
+  const made = (hub.db as DatabaseSync)
+    .prepare("SELECT count(*) AS n FROM sqlite_schema WHERE type='index' AND tbl_name='c_tasks' AND sql IS NOT NULL")
+    .get()
+  expect(made?.['n']).toBe(3)
+  // The question for expired leases comes with every claim.
+  await hub.runTopTask('nothing of this name', { scripts: { handlers: {} } })
+  expect(await plan()).toMatch(seek(2))
 })

@@ -44,11 +44,19 @@ export class Lifecycle<Cap, D extends Driver<Cap>> {
     const can = this.#openedFor(at, signal) ?? (await this.ready(at, signal))
     this.#assertOpen(at)
     try {
-      return await raceAbort(
-        this.#tracked(() => call(can)),
-        signal,
-        at,
-      )
+      if (signal !== undefined)
+        return await raceAbort(
+          this.#tracked(() => call(can)),
+          signal,
+          at,
+        )
+      // Nothing releases the caller before the work has ended, so that it is counted here: a promise less for every log.
+      this.#running++
+      try {
+        return await call(can)
+      } finally {
+        this.#left()
+      }
     } catch (error) {
       throw asHubError(error, at)
     }
@@ -148,9 +156,13 @@ export class Lifecycle<Cap, D extends Driver<Cap>> {
     try {
       return await work()
     } finally {
-      this.#running--
-      if (this.#running === 0) this.#idle?.()
+      this.#left()
     }
+  }
+
+  #left(): void {
+    this.#running--
+    if (this.#running === 0) this.#idle?.()
   }
 }
 

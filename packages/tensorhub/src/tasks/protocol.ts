@@ -25,6 +25,12 @@ export const CLAIM_ORDER: Order = [
   { path: ['_id'], dir: 1 },
 ]
 
+/** The order of the index that finds expired leases. */
+const LEASE_ORDER: Order = [
+  { path: ['lease_until'], dir: 1 },
+  { path: ['_id'], dir: 1 },
+]
+
 /** What a claim gave: the document as claimed, and the fence of every later write. */
 export interface Claim {
   readonly doc: TaskRecord
@@ -86,7 +92,7 @@ export class TaskProtocol {
       key('time'),
       key('_id'),
     ])
-    await this.#index.ensureIndex(COLL, [key('status'), key('lease_until')])
+    await this.#index.ensureIndex(COLL, [key('project_name'), key('status'), key('lease_until'), key('_id')])
   }
 
   /** Takes the first due task, or null. A lost reply is made certain by the nonce, which only this call knows. */
@@ -100,7 +106,8 @@ export class TaskProtocol {
         of: [
           where,
           eq('status', 'pending'),
-          { op: 'lte', path: ['not_before'], value: now },
+          // A negation, which no index serves: with a range SQLite prefers an index on `not_before`, and sorts all tasks that are due.
+          { op: 'not', of: { op: 'gt', path: ['not_before'], value: now } },
           { op: 'not', of: { op: 'gt', path: ['_v'], value: TASK_FORMAT } },
         ],
       }
@@ -224,7 +231,8 @@ export class TaskProtocol {
     const found: TaskRecord[] = []
     // What is beyond the limit is taken by the next call, or by another runner's.
     const own: Predicate = { op: 'and', of: [eq('project_name', project), expired] }
-    for await (const doc of this.#index.find(COLL, own, { ...o, limit: 1000 })) found.push(doc as TaskRecord)
+    for await (const doc of this.#index.find(COLL, own, { ...o, order: LEASE_ORDER, limit: 1000 }))
+      found.push(doc as TaskRecord)
     for (const doc of found) {
       const error: TaskError = {
         code: 'LEASE_EXPIRED',
