@@ -16,7 +16,7 @@ import { readOptions } from './options.ts'
 import { DATASET, nameOf, type Plan, TASK } from './plan.ts'
 import { ProgressDisplay } from './progress.ts'
 import { printResults } from './results.ts'
-import { Runners } from './runners.ts'
+import { Runners, RunnersLost } from './runners.ts'
 import { watchTasks } from './watch-tasks.ts'
 
 /** How long a task stays with a runner that is not heard of any more. */
@@ -115,5 +115,5 @@ try {
 } catch (error) {
   process.exitCode ??= 1
   if (stop.signal.aborted) console.error(`\nStopped: ${(stop.signal.reason as Error).message}. The runners have ended.`)
-  else console.error(error)
+  else console.error(error instanceof RunnersLost ? `\n${error.message}` : error)
 }

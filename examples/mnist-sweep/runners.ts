@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url'
 /** How long a runner may take to end after SIGTERM before it is killed, in ms. */
 const PATIENCE = 20_000
 
+/** Every runner has ended by itself. */
+export class RunnersLost extends Error {}
+
 /** The runner processes of this example. Whatever happens to this process, they end: they notice when its channel closes. */
 export class Runners implements AsyncDisposable {
   readonly #children: ChildProcess[]
@@ -30,7 +33,7 @@ export class Runners implements AsyncDisposable {
     return this.#children.map((child) => child.pid)
   }
 
-  /** Aborts when every runner has ended by itself. */
+  /** Aborts with a {@link RunnersLost} when none is left. */
   get lost(): AbortSignal {
     return this.#lost.signal
   }
@@ -47,7 +50,7 @@ export class Runners implements AsyncDisposable {
     if (this.#stopping) return
     const reason = `Runner ${child.pid ?? ''} ${how}${said === '' ? '' : `\n${said.trim()}\n`}`
     this.#onLoss(reason)
-    if (this.#children.every(hasEnded)) this.#lost.abort(new Error(`No runner is left. ${reason}`))
+    if (this.#children.every(hasEnded)) this.#lost.abort(new RunnersLost(`No runner is left. ${reason}`))
   }
 
   /** Ends all runners and waits for them; what they were at is pending again. */

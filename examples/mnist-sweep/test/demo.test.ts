@@ -83,6 +83,16 @@ describe('the demo', { timeout: 300_000 }, () => {
     expect((again as unknown as { runner: { pid: number } }).runner.pid).not.toBe(runner)
   })
 
+  it('gives up when no runner is left', async () => {
+    const program = start('main.ts', '--url', await newFolder(), ...LONG)
+    await until('runners', async () => (program.output.includes('● Started') ? true : undefined))
+    const pids = /\(processes (\d+), (\d+)\)/.exec(program.output)?.slice(1).map(Number) ?? []
+    expect(pids).toHaveLength(2)
+    for (const pid of pids) process.kill(pid, 'SIGKILL')
+    await program.exits(1)
+    expect(program.output).toMatch(/No runner is left\. Runner \d+ ended with SIGKILL\.\n$/)
+  })
+
   onLinux('ends with all of its processes on Ctrl-C, also when that comes twice', async () => {
     const folder = await newFolder()
     const program = start('main.ts', '--url', folder, ...LONG)
