@@ -129,6 +129,7 @@ describe('loadTf picks', () => {
     const stuck = await project('stuck', { [PLAIN]: real[PLAIN] as string, [WASM]: 'exports.setWasmPaths = () => {}' })
     const { said: without } = await fresh(PICKED, stuck)
     expect(without).toMatchObject({ backend: 'cpu', message: expect.stringContaining('Passed over') as string })
+    expect(without.message).not.toContain('npm i')
     const insisted = await fresh("await loadTf({ prefer: 'wasm' })", stuck)
     expect(insisted.said).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining(WASM) as string })
   })

@@ -137,10 +137,7 @@ async function loadNative(candidate: Candidate, tried: string[]): Promise<Loaded
       throw new HubError(
         'INVALID',
         `${candidate.path} cannot be loaded as a native build of TensorFlow.js: ${reason}`,
-        {
-          at,
-          cause,
-        },
+        { at, cause },
       )
     if (!('reason' in found) || found.installed) tried.push(`${candidate.name}: ${reason}`)
     return undefined
@@ -172,17 +169,16 @@ async function loadPlain(prefer: Backend | undefined, tried: string[], kept?: st
     message: `TensorFlow.js: backend '${backend}'${text}.${tried.length > 0 ? ` Passed over: ${tried.join('; ')}.` : ''}`,
   })
   if (kept !== undefined) return as(kept, RUNS_ALREADY)
-  // Advice is for those who did not choose, and a package that is there and failed is not to be installed again.
-  const advice = tried.length > 0 ? HELP : `npm i ${NATIVE_NAMES} (${HELP})`
+  // Advice is for those who did not choose; and what is there and failed is not to be installed again.
+  const advice = (names: string) => (tried.length > 0 ? HELP : `npm i ${names} (${HELP})`)
   if (prefer !== 'cpu' && (await startWasm(tf, prefer === 'wasm', tried)))
-    return as('wasm', prefer === 'wasm' ? ', one thread' : `, one thread. Several times faster: ${advice}`)
+    return as(
+      'wasm',
+      prefer === 'wasm' ? ', one thread' : `, one thread. Several times faster: ${advice(NATIVE_NAMES)}`,
+    )
   await tf.setBackend('cpu')
-  return as(
-    'cpu',
-    prefer === 'cpu'
-      ? ', plain JavaScript'
-      : `, plain JavaScript. Many times faster: npm i @tensorflow/tfjs-backend-wasm, or ${NATIVE_NAMES} (${HELP})`,
-  )
+  const faster = `Many times faster: ${advice(`@tensorflow/tfjs-backend-wasm, or ${NATIVE_NAMES}`)}`
+  return as('cpu', prefer === 'cpu' ? ', plain JavaScript' : `, plain JavaScript. ${faster}`)
 }
 
 /** Registers and starts the WebAssembly backend; false when it is not there or does not start, unless it is insisted on. */
