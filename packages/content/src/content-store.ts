@@ -9,7 +9,7 @@ import { allocate } from './memory.ts'
 import { ChunkReader, inlineBytes, type LoadOptions } from './reader.ts'
 import { decodeSafetensors } from './safetensors.ts'
 import { decodeValue } from './value-codec.ts'
-import { ContentWriter, type SaveOptions } from './writer.ts'
+import { ContentWriter, type SavedDoc, type SaveOptions } from './writer.ts'
 
 /** One pool of threads serves every hub of the process. */
 const pool = new HashPool()
@@ -34,7 +34,7 @@ export class ContentStore {
   }
 
   /** Saves a value and its document. @throws INVALID (unsupported value), STORAGE_FULL, ABORTED, CONFLICT (retryable). */
-  async save(value: unknown, o: SaveOptions): Promise<Doc> {
+  async save(value: unknown, o: SaveOptions): Promise<SavedDoc> {
     const { base, ...rest } = o
     const full = base && (await this.#base(base, o))
     return this.#writer.save(value, full === undefined ? rest : { ...rest, base: full })

@@ -7,4 +7,4 @@ export type { Extent, FullManifest, Manifest, ManifestChunk, ManifestRef, Manife
 export type { LoadOptions } from './reader.ts'
 export { decodeSafetensors, encodeSafetensors } from './safetensors.ts'
 export { toFloat32 } from './to-float32.ts'
-export type { SaveOptions } from './writer.ts'
+export type { SavedDoc, SaveOptions } from './writer.ts'

@@ -6,6 +6,7 @@ import {
   isHubError,
   type Progress,
   throwIfAborted,
+  type Value,
 } from '@tensorhub/core'
 import { ulid } from 'ulid'
 import type { ChunkRows, NewChunk, PlacedChunk, Placement } from './chunk-rows.ts'
@@ -20,14 +21,17 @@ import { cut, joinSlice } from './slices.ts'
 import { type FileSource, isFileSource, piecesOf } from './source.ts'
 import { type EncodedValue, encodeValue } from './value-codec.ts'
 
+/** A document with its content. */
+export type SavedDoc = Doc & { readonly content: Manifest & Value }
+
 /** What {@link ContentWriter} takes: a base that is at hand. */
 export type WriteOptions = Omit<SaveOptions, 'base'> & { readonly base?: FullManifest }
 
 export interface SaveOptions extends Call {
   /** The collection of the document. */
   readonly coll: string
-  /** Makes the document around its content; called at the moment of commit, again if the commit has to be repeated. */
-  readonly document: (content: Manifest) => Doc
+  /** Makes the document, with this as its field `content`; called at the moment of commit, again if the commit has to be repeated. */
+  readonly document: (content: Manifest & Value) => Doc
   /** Default `'value'`, or `'file'` for streams. */
   readonly format?: string
   /**
@@ -75,7 +79,7 @@ export class ContentWriter {
     this.#limits = limits
   }
 
-  async save(value: unknown, o: WriteOptions): Promise<Doc> {
+  async save(value: unknown, o: WriteOptions): Promise<SavedDoc> {
     throwIfAborted(o.signal, { scheme: 'content', op: 'save' })
     if (isFileSource(value)) return this.#saveFile(value, o)
     const encoded = encodeValue(value)
@@ -96,7 +100,7 @@ export class ContentWriter {
           id: hashHere(file),
         }
         o.onProgress?.({ phase: 'save', bytes: size, total: size })
-        const doc = o.document(manifest)
+        const doc = documentOf(manifest, o)
         await this.#insert(doc, o)
         return { ...doc, _rev: 0 }
       }
@@ -104,7 +108,7 @@ export class ContentWriter {
     return this.#saveTensors(encoded, format, o)
   }
 
-  async #saveTensors(encoded: EncodedValue, format: string, o: WriteOptions): Promise<Doc> {
+  async #saveTensors(encoded: EncodedValue, format: string, o: WriteOptions): Promise<SavedDoc> {
     const treeBytes = encoded.tree.length > TREE_INLINE ? new TextEncoder().encode(encoded.tree) : undefined
     const all = treeBytes
       ? [
@@ -245,7 +249,7 @@ export class ContentWriter {
   }
 
   /** S4, S5, S6. @returns the stored document, or the error of a save that must begin again. */
-  async #commit(manifest: FullManifest, placement: Placement, o: WriteOptions): Promise<Doc | HubError> {
+  async #commit(manifest: FullManifest, placement: Placement, o: WriteOptions): Promise<SavedDoc | HubError> {
     const call = callOf(o)
     const again = (what: string) =>
       new HubError('CONFLICT', `${what}; nothing was stored, try again.`, {
@@ -273,7 +277,7 @@ export class ContentWriter {
       if (lost !== undefined) return lost
       if (!(await this.#rows.confirm(placement, call))) return again('The save took so long that its pins might lapse')
     }
-    const doc = o.document(content)
+    const doc = documentOf(content, o)
     await this.#insert(doc, o)
     let good = false
     try {
@@ -301,7 +305,7 @@ export class ContentWriter {
   }
 
   /** An opaque file: cut by content, stored as it comes; memory holds a few chunks. */
-  async #saveFile(source: FileSource, o: WriteOptions): Promise<Doc> {
+  async #saveFile(source: FileSource, o: WriteOptions): Promise<SavedDoc> {
     const placement = await this.#rows.begin(callOf(o))
     const ids: string[] = []
     const sizes: number[] = []
@@ -393,6 +397,10 @@ function chunksOf(
   let stored = 0
   for (const place of placed.values()) stored += place.stored
   return { chunks, stored }
+}
+
+function documentOf(content: Manifest, o: WriteOptions): SavedDoc {
+  return o.document(content as Manifest & Value) as SavedDoc
 }
 
 function callOf(o: Call): Call {
