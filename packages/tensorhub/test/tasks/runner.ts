@@ -14,6 +14,8 @@ export interface RunnerLine {
   readonly id: string
   readonly status: string
   readonly attempt: number
+  /** Bytes: the most it ever had. */
+  readonly rss: number
 }
 
 export interface Runner {
