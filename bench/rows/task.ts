@@ -1,9 +1,22 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { TensorHub } from 'tensorhub'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { paired, type Row, speedResult, timed } from '../paired.ts'
+
+const ROOT = dirname(dirname(import.meta.dirname))
+
+/** The package as users install it: its child process is then JavaScript, where the sources would first load what strips their types. */
+async function builtPackage(): Promise<typeof import('tensorhub')> {
+  const turbo = join(ROOT, 'node_modules', 'turbo', 'bin', 'turbo')
+  const build = spawn(process.execPath, [turbo, 'run', 'build', '--filter=tensorhub'], { cwd: ROOT, stdio: 'pipe' })
+  let said = ''
+  for (const stream of [build.stdout, build.stderr]) stream.on('data', (piece: Buffer) => (said += piece.toString()))
+  const [code] = (await once(build, 'close')) as [number | null]
+  if (code !== 0) throw new Error(`the build of tensorhub ended with ${code}:\n${said}`)
+  return import(pathToFileURL(join(ROOT, 'packages', 'tensorhub', 'dist', 'index.js')).href)
+}
 
 export const runTopTaskRow: Row = {
   name: 'run-top-task',
@@ -11,6 +24,7 @@ export const runTopTaskRow: Row = {
   baseline: 'bare `spawn(node)` of the same script',
   bar: '≥ 0.5×',
   async run({ folder, quick }) {
+    const { TensorHub } = await builtPackage()
     const hub = await TensorHub.connect(join(folder, 'hub'), { projectName: 'bench' })
     const script = join(folder, 'script.mjs')
     await writeFile(script, 'export default () => ({ one: 1 })\n')

@@ -29,6 +29,11 @@ async function topCalls(hub: TensorHub, { filter, sort }: TopCase): Promise<void
   }
 }
 
+/** A service asks for its models all day: what the engine compiles on the way is no part of the figure. */
+async function warmUp(hub: TensorHub, one: TopCase): Promise<void> {
+  for (let i = 0; i < 100; i++) await topCalls(hub, one)
+}
+
 /** The same calls in the driver's own SQL. */
 function baselineOf(file: string, { filter, sort }: TopCase): { run(): void; close(): void } {
   const shapes = new Shapes()
@@ -59,6 +64,7 @@ export const topRow: Row = {
     const results: { name: string; measured: Paired }[] = []
     for (const one of CASES) {
       const baseline = baselineOf(file, one)
+      await warmUp(hub, one)
       const measured = await paired(
         quick ? 3 : 101,
         () => timed(() => topCalls(hub, one)),
@@ -97,6 +103,8 @@ export const flatTopRow: Row = {
     const large = await TensorHub.connect(many, MODELS_OPTIONS)
     const results: { name: string; measured: Paired }[] = []
     for (const one of CASES) {
+      await warmUp(small, one)
+      await warmUp(large, one)
       const measured = await paired(
         quick ? 3 : 101,
         () => timed(() => topCalls(large, one)),

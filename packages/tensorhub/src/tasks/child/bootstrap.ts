@@ -10,11 +10,11 @@ import type { openHubLater } from '../../open.ts'
 import type { Task } from '../task.ts'
 import { setCurrentTask } from './current-task.ts'
 import { errorOf, resultOf } from './result.ts'
+import { WATCHDOG } from './watchdog.ts'
 import { decodeLine, encodeLine, type FromChild, type ToChild } from './wire.ts'
 
 /** The child process of one attempt: takes its orders on standard input, runs the script, answers on descriptor 3. */
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
-const sibling = (name: string) => new URL(name + EXTENSION, import.meta.url)
 
 function send(message: FromChild): void {
   const bytes = Buffer.from(encodeLine(message))
@@ -41,7 +41,7 @@ lines.on('line', (line) => {
 lines.on('close', () => aborted.abort(new Error('the runner is gone')))
 
 async function run(start: ToChild & { kind: 'start' }): Promise<void> {
-  new Worker(sibling('./watchdog'), { workerData: { parent: start.parent }, execArgv: [], stdin: false }).unref()
+  new Worker(WATCHDOG, { eval: true, workerData: start.parent, execArgv: [], stdin: false }).unref()
   lookUpFrom(start.bases[0] as string)
   guardFiles(start)
   const task = taskOf(start)
