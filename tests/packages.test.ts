@@ -8,7 +8,6 @@ interface Manifest {
   readonly name: string
   readonly private?: boolean
   readonly engines: object
-  readonly repository: { readonly url: string }
 }
 const manifestOf = (folder: string) => JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as Manifest
 const root = manifestOf('.')
@@ -23,7 +22,6 @@ describe('what npm shows of a package', () => {
       description: expect.stringMatching(/^[A-Z@].{20,}\.$/),
       keywords: expect.arrayContaining(['machine-learning']),
       license: 'Apache-2.0',
-      repository: { type: 'git', url: root.repository.url, directory: folder },
       type: 'module',
       sideEffects: expect.anything(),
       engines: root.engines,
