@@ -10,7 +10,7 @@ import { isAlive } from './runner.ts'
 import { script } from './script-folder.ts'
 import { waitUntil } from './wait-until.ts'
 
-const LEASE = 2000
+const LEASE = 4000
 
 /** Writes its pid, waits for a file, and returns its attempt. */
 const WAITS = `
@@ -131,7 +131,7 @@ describe('progress', { timeout: 60_000 }, () => {
           '{ attempt, progress, hyper',
         ),
       ),
-      { lease: 1000, hyperParameters: { mark } },
+      { lease: 3000, hyperParameters: { mark } },
     )
     const run = hub.runTopTask('t')
     await waitUntil(async () => (await hub.tasks.top())?.progress !== null, 'the progress')
@@ -150,7 +150,7 @@ describe('progress', { timeout: 60_000 }, () => {
       await script(
         `export default async ({ progress }) => { progress(${value}); await new Promise((r) => setTimeout(r, 2500)); return {} }`,
       ),
-      { lease: 1000 },
+      { lease: 3000 },
     )
     expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished', attempt: 1 })
     const task = await hub.tasks.top()

@@ -54,7 +54,7 @@ describe('runners as processes', { timeout: FULL ? 7_200_000 : 180_000 }, () => 
       "import { writeFileSync } from 'node:fs'\nexport default ({ attempt, hyperParameters }) => { if (attempt > 1) return { attempt }; writeFileSync(hyperParameters.pid, String(process.pid)); for (;;); }",
     )
     const pidFile = join(hub.folder, 'work', 'pid')
-    await hub.createTask('t', path, { lease: 1000, hyperParameters: { pid: pidFile } })
+    await hub.createTask('t', path, { lease: 3000, hyperParameters: { pid: pidFile } })
     const runner = startRunner(hub.folder, 'never')
     await waitUntil(() => existsSync(pidFile) && readFileSync(pidFile, 'utf8') !== '', 'the script')
     const child = Number(readFileSync(pidFile, 'utf8'))
@@ -76,7 +76,7 @@ describe('runners as processes', { timeout: FULL ? 7_200_000 : 180_000 }, () => 
       "import { writeFileSync } from 'node:fs'\nexport default async ({ attempt, hyperParameters }) => { if (attempt === 1) { writeFileSync(hyperParameters.pid, 'begun'); await new Promise((r) => setTimeout(r, 1500)) } return { attempt } }",
     )
     const mark = join(hub.folder, 'work', 'mark')
-    await hub.createTask('t', path, { lease: 1000, hyperParameters: { pid: mark } })
+    await hub.createTask('t', path, { lease: 3000, hyperParameters: { pid: mark } })
     const zombie = startRunner(hub.folder, 'never')
     await waitUntil(() => existsSync(mark), 'the script')
     zombie.process.kill('SIGSTOP')
@@ -92,7 +92,7 @@ describe('runners as processes', { timeout: FULL ? 7_200_000 : 180_000 }, () => 
     const poison = await hub.createTask(
       't',
       await script("export default () => { process.kill(process.ppid, 'SIGKILL'); for (;;); }"),
-      { lease: 1000, maxAttempts: 2 },
+      { lease: 3000, maxAttempts: 2 },
     )
     for (let deaths = 0; deaths < 2; deaths++) expect(await startRunner(hub.folder, 'idle').end).toBe('SIGKILL')
     await waitUntil(async () => !(await hub.checkUnfinishedTask('t')), 'the failure')
@@ -176,7 +176,7 @@ describe('runners as processes', { timeout: FULL ? 7_200_000 : 180_000 }, () => 
         return new Promise(() => setInterval(() => {}, 1000))
       }`)
     const mark = join(hub.folder, 'mark')
-    await hub.createTask('t', path, { lease: 1000, hyperParameters: { mark } })
+    await hub.createTask('t', path, { lease: 3000, hyperParameters: { mark } })
     const run = hub.runTopTask('t')
     await waitUntil(() => existsSync(mark) && readFileSync(mark, 'utf8').endsWith(']'), 'the script')
     const pids = JSON.parse(readFileSync(mark, 'utf8')) as number[]

@@ -68,7 +68,7 @@ describe('cancelling', { timeout: 60_000 }, () => {
     const hub = await temporaryHub()
     const mark = join(hub.folder, 'work', 'mark')
     const path = await script(forever)
-    await hub.createTask('t', path, { lease: 1000, hyperParameters: { mark }, which: 'running' })
+    await hub.createTask('t', path, { lease: 4000, hyperParameters: { mark }, which: 'running' })
     const run = hub.runTopTask('t')
     await waitUntil(() => existsSync(mark), 'the script')
     await hub.createTask('t', path, { which: 'waiting' })
@@ -102,7 +102,7 @@ describe('cancelling', { timeout: 60_000 }, () => {
   it('deleting tasks ends the running ones, whose commit finds nothing', async () => {
     const hub = await temporaryHub()
     const mark = join(hub.folder, 'work', 'mark')
-    await hub.createTask('t', await script(forever), { lease: 1000, hyperParameters: { mark } })
+    await hub.createTask('t', await script(forever), { lease: 4000, hyperParameters: { mark } })
     const run = hub.runTopTask('t')
     await waitUntil(() => existsSync(mark), 'the script')
     expect(await hub.deleteTasks()).toMatchObject({ documents: 1 })
