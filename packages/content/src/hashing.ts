@@ -33,7 +33,8 @@ export class HashPool {
   readonly #waiting: ((slot: Slot) => void)[] = []
   readonly #size: number
 
-  constructor(size = Math.max(1, Math.min(4, availableParallelism()))) {
+  /** @param size Threads; one more than processors, so that none of these waits while a thread is handed its bytes. */
+  constructor(size = Math.min(5, availableParallelism() + 1)) {
     this.#size = size
   }
 
