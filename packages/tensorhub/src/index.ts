@@ -33,7 +33,14 @@ export { Logs } from './namespaces/logs.ts'
 export { Models } from './namespaces/models.ts'
 export type { SortOptions, TagChange } from './namespaces/namespace.ts'
 export { RecordCursor } from './namespaces/record-cursor.ts'
-export { type RunTopOptions, Tasks, type WaitOptions, type WaitOutcome, type WaitState } from './namespaces/tasks.ts'
+export {
+  type RunTopOptions,
+  type TaskCounts,
+  Tasks,
+  type WaitOptions,
+  type WaitOutcome,
+  type WaitState,
+} from './namespaces/tasks.ts'
 export type { FilterKeywords, FindKeywords, Keywords, NamedArguments, SaveKeywords } from './original/keywords.ts'
 export type { Found, FoundModel } from './original/original-api.ts'
 export type { TaskSpec } from './tasks/create-task.ts'

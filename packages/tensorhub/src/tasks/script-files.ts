@@ -186,7 +186,9 @@ function importsOf(source: string, file: string, name: string, at: ErrorPlace): 
   try {
     const code = MODULES[extname(file)] === 'typescript' ? stripTypes(source) : source
     const [imports] = parse(code)
-    return imports.map((found) => found.n).filter((n): n is string => n !== undefined)
+    return imports
+      .map((found) => found.n ?? /^\s*`([^`$\\]*)`\s*$/.exec(code.slice(found.s, found.e))?.[1])
+      .filter((n): n is string => n !== undefined)
   } catch (cause) {
     throw new HubError(
       'INVALID',

@@ -19,13 +19,14 @@ describe('the files of a script', { timeout: 120_000 }, () => {
         import * as all from './lib/all.mjs'
         import data from './a%20b.json' with { type: 'json' }
         export type { Other } from '/somewhere/other.ts'
-        export default async () => ({ later: (await import('./later.mts')).later, ...all, ...data, error: HubError.name })`,
+        export default async () => ({ later: (await import('./later.mts')).later, template: (await import(\`./template.mjs\`)).template, ...all, ...data, error: HubError.name })`,
       'side-effect.js': 'globalThis.effect = 1',
       'lib/all.mjs': "export * from './deep/er.mjs'\nexport { up } from '../up.mjs'",
       'lib/deep/er.mjs': 'export const deep = 1',
-      'up.mjs': 'export const up = 2',
+      'up.mjs': '\ufeffexport const up = 2',
       'a b.json': '{"json":3}',
       'later.mts': 'export const later: number = 4',
+      'template.mjs': '#!/usr/bin/env node\nexport const template = 5',
       'not-imported.mjs': 'export const secret = 1',
     }
     const file = await scriptFolder(files)
@@ -39,7 +40,7 @@ describe('the files of a script', { timeout: 120_000 }, () => {
     expect(script.sha256).toBe(sha256(expected.map(({ path, sha256: hash }) => `${path}\0${hash}\n`).join('')))
     expect(await hub.runTopTask('t')).toMatchObject({
       status: 'finished',
-      result: { later: 4, deep: 1, up: 2, json: 3, error: 'HubError' },
+      result: { later: 4, template: 5, deep: 1, up: 2, json: 3, error: 'HubError' },
     })
   })
 

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { temporaryHub } from '../temporary-hub.ts'
+import { sameHub, temporaryHub } from '../temporary-hub.ts'
 import { script, scriptFolder } from './script-folder.ts'
 
 describe('a script', { timeout: 60_000 }, () => {
@@ -194,6 +194,42 @@ describe('a script', { timeout: 60_000 }, () => {
     expect(text).not.toMatch(/A_SECRET|do-not-show/)
   })
 
+  it('whose output is passed on as it comes, whole characters at a time', async () => {
+    const hub = await temporaryHub()
+    const path = await script(`
+      export default async (task) => {
+        const bytes = Buffer.from('näïve ✓')
+        for (const byte of bytes) await new Promise((done) => process.stdout.write(Buffer.from([byte]), () => setTimeout(done, 5)))
+        task.log('', { epoch: 1 }, 'done')
+      }`)
+    await hub.createTask('t', path)
+    const pieces: string[] = []
+    expect(await hub.runTopTask('t', { onOutput: (text: string) => pieces.push(text) })).toMatchObject({
+      status: 'finished',
+    })
+    expect(pieces.join('')).toBe('näïve ✓ { epoch: 1 } done\n')
+    expect(pieces.length).toBeGreaterThan(1)
+    expect((await hub.tasks.top())?.['output']).toBe('näïve ✓ { epoch: 1 } done\n')
+  })
+
+  it('is given back, uncounted, when its hub closes', async () => {
+    const hub = await temporaryHub()
+    await hub.createTask(
+      't',
+      await script(
+        "console.log('begun'); export default ({ signal }) => new Promise((_, fail) => signal.addEventListener('abort', () => fail(signal.reason)))",
+      ),
+    )
+    const begun = Promise.withResolvers<void>()
+    const run = hub.runTopTask('t', { onOutput: () => begun.resolve() })
+    await begun.promise
+    await hub.close()
+    expect(await run).toMatchObject({ status: 'retrying', error: { code: 'RELEASED' } })
+    const again = await sameHub(hub.folder)
+    expect(await again.tasks.top()).toMatchObject({ status: 'pending', attempts: 0, claim: null })
+    await expect(hub.runTopTask('t')).rejects.toMatchObject({ code: 'CLOSED' })
+  })
+
   it('that floods its output is bounded, counted, and does not block', async () => {
     const hub = await temporaryHub()
     const path = await script(
@@ -269,6 +305,32 @@ describe('createTask refuses', { timeout: 60_000 }, () => {
     }
     await expect(hub.createTask('', path)).rejects.toMatchObject({ code: 'INVALID', path: 'taskName' })
     expect(await hub.tasks.count()).toBe(0)
+  })
+
+  it('arguments of another form', async () => {
+    const hub = await temporaryHub()
+    const path = await script('export default () => ({})')
+    const create = hub.createTask.bind(hub) as (...args: unknown[]) => Promise<unknown>
+    for (const [args, message] of [
+      [['t', path, { taskName: 'u' }], /'taskName' is given twice/],
+      [['t', path, { script: path }], /'script' is given twice/],
+      [['t', path, {}, {}], /4 arguments are too many/],
+      [[{ taskName: 't', script: path }, {}], /2 arguments are too many/],
+      [['t', path, 5], /plain object/],
+      [['t'], /'script': the path/],
+      [['t', path, { maxAtempts: 5 }], undefined],
+    ] as const) {
+      if (message === undefined) expect(await create(...args)).toMatchObject({ maxAtempts: 5, max_attempts: 3 })
+      else
+        await expect(create(...args), String(message)).rejects.toMatchObject({
+          code: 'INVALID',
+          message: expect.stringMatching(message),
+        })
+    }
+    expect(await create({ taskName: 'u', script: path, note: 'x' })).toMatchObject({ task_name: 'u', note: 'x' })
+    expect(await create('u', path, JSON.parse('{"__proto__": {"status": "x"}}')).catch((error) => error.code)).toBe(
+      'INVALID',
+    )
   })
 
   it('a second task for the same idempotency key, and gives the first', async () => {
