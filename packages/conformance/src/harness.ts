@@ -8,8 +8,11 @@ export interface Harness<D, Cap> {
   again(driver: D): D | Promise<D>
   /** Frees the store of a driver that `make` gave, after the suite closed it. */
   wipe?(driver: D): Promise<void>
-  /** A driver whose store cannot be used (dead endpoint, wrong credentials, unreadable folder): every call must reject. */
-  unusable?(): D | Promise<D>
+  /**
+   * A driver whose store cannot be used (dead endpoint, wrong credentials, unreadable folder): every call must reject, and none may answer "nothing there".
+   * For a store that cannot fail: why.
+   */
+  readonly unusable: (() => D | Promise<D>) | { readonly why: string }
   /** For a server that is weaker than the service it stands in for: what not to expect of it, and why. Stands beside the server, never in the driver. */
   narrow?: { readonly can: Partial<Cap>; readonly why: string }
 }

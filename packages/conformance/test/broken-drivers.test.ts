@@ -13,6 +13,8 @@ import { blobFaults } from './broken-blob-drivers.ts'
 import { indexFaults } from './broken-index-drivers.ts'
 import { collectOutcomes } from './collecting-runner.ts'
 
+const UNUSABLE = { why: 'memory is always there' }
+
 /** The sound driver with some methods replaced. */
 function broken<D extends object>(sound: D, fault: Partial<D>): D {
   return new Proxy(sound, {
@@ -29,7 +31,7 @@ function indexHarness(breakIt: (sound: IndexDriver) => Partial<IndexDriver>): In
     const sound = memoryIndex(documents)
     return broken(sound, breakIt(sound))
   }
-  return { make: () => on(new Map()), again: (driver) => on(driver.native?.() as MemoryDocuments) }
+  return { make: () => on(new Map()), again: (driver) => on(driver.native?.() as MemoryDocuments), unusable: UNUSABLE }
 }
 
 function blobHarness(breakIt: (sound: BlobDriver) => Partial<BlobDriver>, inProcess = true): BlobHarness {
@@ -37,12 +39,17 @@ function blobHarness(breakIt: (sound: BlobDriver) => Partial<BlobDriver>, inProc
     const sound = memoryBlobs(bytes)
     return broken(sound, breakIt(sound))
   }
-  return { make: () => on(new Map()), again: (driver) => on(driver.native?.() as MemoryBytes), inProcess }
+  return {
+    make: () => on(new Map()),
+    again: (driver) => on(driver.native?.() as MemoryBytes),
+    unusable: UNUSABLE,
+    inProcess,
+  }
 }
 
 const indexSuites = (harness: IndexHarness) => (runner: Runner) => {
   indexConformance('broken', harness, runner)
-  indexProperties('broken', harness, runner, { cases: 500, seed: 1 })
+  indexProperties('broken', harness, runner, { cases: 2000, seed: 1 })
 }
 
 /** The tests named must fail, every one of them: a guard that cannot fail guards nothing. */
@@ -87,6 +94,24 @@ describe('the index suites catch', () => {
   for (const { fault, caughtBy, breakIt } of indexFaults) {
     it(fault, () => expectCaught(indexSuites(indexHarness(breakIt)), caughtBy), TIMEOUT)
   }
+})
+
+describe('both suites catch', () => {
+  const lifecycle = /^lifecycle: a store that cannot be used/
+  it('a store that cannot be used and answers with nothing', async () => {
+    await expectCaught((runner) => {
+      indexConformance('broken', { ...indexHarness(() => ({})), unusable: () => memoryIndex() }, runner)
+      blobConformance('broken', { ...blobHarness(() => ({})), unusable: () => memoryBlobs() }, runner)
+    }, lifecycle)
+  })
+
+  it('a harness that has none and does not say why', async () => {
+    const unusable = { why: '' }
+    await expectCaught((runner) => {
+      indexConformance('broken', { ...indexHarness(() => ({})), unusable }, runner)
+      blobConformance('broken', { ...blobHarness(() => ({})), unusable }, runner)
+    }, lifecycle)
+  })
 })
 
 describe('the blob suite catches', () => {

@@ -10,7 +10,7 @@ import {
   type Predicate,
   type Value,
 } from '@tensorhub/core'
-import { memoryIndex } from '@tensorhub/memory'
+import { type MemoryDocuments, memoryIndex } from '@tensorhub/memory'
 
 /** One planted fault, and the test (or tests) that must catch it. */
 export interface IndexFault {
@@ -49,6 +49,10 @@ function filtering(sound: IndexDriver, change: (where: Predicate) => Predicate):
     delete: (coll, where, o) => sound.delete(coll, change(where), o),
     takeOne: (coll, where, by, o) => sound.takeOne(coll, change(where), by, o),
   }
+}
+
+function documentsOf(sound: IndexDriver): MemoryDocuments {
+  return sound.native?.() as MemoryDocuments
 }
 
 function everyNode(where: Predicate, change: (node: Predicate) => Predicate): Predicate {
@@ -404,5 +408,52 @@ export const indexFaults: readonly IndexFault[] = [
       finding(sound, (docs, _o, where) =>
         where.op === 'eq' ? docs.filter((doc) => !Array.isArray(doc[where.path[0] ?? ''])) : docs,
       ),
+  },
+  {
+    fault: 'true equals 1',
+    caughtBy: /^find: comparisons|generated queries/,
+    breakIt: (sound) =>
+      filtering(sound, (where) =>
+        everyNode(where, (node) =>
+          node.op === 'eq' && (node.value === true || node.value === 1)
+            ? { op: 'in', path: node.path, values: [true, 1] }
+            : node,
+        ),
+      ),
+  },
+  {
+    fault: 'ranges cross types',
+    caughtBy: /^find: comparisons|generated queries/,
+    breakIt: (sound) =>
+      filtering(sound, (where) =>
+        everyNode(where, (node) =>
+          node.op === 'gt' && typeof node.value === 'number'
+            ? { op: 'or', of: [node, { op: 'type', path: node.path, types: ['string', 'bool'] }] }
+            : node,
+        ),
+      ),
+  },
+  {
+    fault: 'it says that it decides patterns, and lets everything through',
+    caughtBy: /^find: text|generated queries/,
+    breakIt: (sound) =>
+      filtering(sound, (where) => everyNode(where, (node) => (node.op === 'regex' ? { op: 'everything' } : node))),
+  },
+  {
+    fault: 'a superset that leaves out a match',
+    caughtBy: /generated queries/,
+    breakIt: (sound) => ({
+      ...finding(sound, (docs) => docs.slice(0, -1)),
+      exact: (_coll, where) => ({ where: where.op === 'everything' || where.op === 'and', order: true }),
+    }),
+  },
+  {
+    fault: 'closing loses what was written',
+    caughtBy: /^lifecycle: a store that is opened again/,
+    breakIt: (sound) => ({
+      async close() {
+        for (const coll of documentsOf(sound).keys()) await sound.delete(coll, { op: 'everything' }, {})
+      },
+    }),
   },
 ]

@@ -5,11 +5,13 @@ import { partBlobs, storageOf } from './part-blobs.ts'
 import { weakIndex } from './weak-index.ts'
 
 const runner = { afterAll, beforeAll, describe, it }
+const unusable = { why: 'memory is always there' }
 
 /** What core does for drivers that can little, held to the same suites: post-filtering and sorting, uploads in parts, refusals of the guard. */
 const weak = {
   make: () => weakIndex(),
   again: (driver: ReturnType<typeof weakIndex>) => weakIndex(driver.native?.() as MemoryDocuments),
+  unusable,
 }
 indexConformance('a driver that decides nothing but _id', weak, runner)
 indexProperties('a driver that decides nothing but _id', weak, runner)
@@ -19,6 +21,7 @@ blobConformance(
   {
     make: () => partBlobs(),
     again: (driver) => partBlobs(storageOf(driver)),
+    unusable,
     leftovers: async (driver) => storageOf(driver).uploads.size,
     inProcess: true,
   },
@@ -31,6 +34,7 @@ indexConformance(
   {
     make: () => memoryIndex(),
     again: (driver) => memoryIndex(driver.native?.() as MemoryDocuments),
+    unusable,
     narrow: { can: { uniqueKeys: false, watch: false }, why },
   },
   runner,
@@ -40,6 +44,7 @@ blobConformance(
   {
     make: () => memoryBlobs(),
     again: (driver) => memoryBlobs(driver.native?.() as MemoryBytes),
+    unusable,
     inProcess: true,
     narrow: { can: { ifAbsent: false, ifVersion: false, meta: false, copy: false }, why },
   },

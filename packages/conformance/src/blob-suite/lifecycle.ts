@@ -106,8 +106,9 @@ export const lifecycleTests: readonly BlobTest[] = [
   [
     'lifecycle: a store that cannot be used rejects every call, and never answers with nothing',
     async (bench) => {
-      const driver = await bench.harness.unusable?.()
-      if (driver === undefined) return
+      const { unusable } = bench.harness
+      if (typeof unusable !== 'function') return check(unusable.why.length > 0, 'unusable says why there is none')
+      const driver = await unusable()
       const store = new BlobStore(driver)
       for (const [name, call] of calls(store, 'k')) {
         await rejects(

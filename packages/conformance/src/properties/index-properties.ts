@@ -18,7 +18,7 @@ import { type Step, stepsOf } from './queries.ts'
 import { documents } from './values.ts'
 
 export interface PropertyOptions {
-  /** Generated queries and changes; default TENSORHUB_CONFORMANCE_CASES, else 500. */
+  /** Generated queries and changes; default TENSORHUB_CONFORMANCE_CASES, else 2,000. */
   readonly cases?: number
   /** Default TENSORHUB_CONFORMANCE_SEED, else the time. Printed in the title and in every failure. */
   readonly seed?: number
@@ -32,7 +32,7 @@ const STEPS = 25
  * shrunk, and tells the seed that replays it.
  */
 export function indexProperties(name: string, harness: IndexHarness, runner: Runner, o: PropertyOptions = {}): void {
-  const cases = o.cases ?? wholeNumber('TENSORHUB_CONFORMANCE_CASES') ?? 500
+  const cases = o.cases ?? wholeNumber('TENSORHUB_CONFORMANCE_CASES') ?? 2000
   const seed = o.seed ?? wholeNumber('TENSORHUB_CONFORMANCE_SEED') ?? Date.now() % 2 ** 31
   runner.describe(`index properties: ${name}`, () => {
     const bench = new IndexBench(harness)

@@ -1,5 +1,6 @@
 import type { Change, Doc, SortInput, Value } from '@tensorhub/core'
 import fc from 'fast-check'
+import { twinsOf } from './twins.ts'
 import { NAMES, nestedValue, pathsOf, scalar } from './values.ts'
 
 /** A filter as users write it. */
@@ -131,8 +132,11 @@ function changeOf(parts: readonly (readonly [string, { set: Value } | 'unset' | 
 /** A condition on one path: the value found there, or near it, under every operator. */
 function condition(at: Found, somewhere: fc.Arbitrary<Found>): fc.Arbitrary<unknown> {
   const own = isOperand(at.value) ? at.value : null
+  // What is well-formed is a matter of filters, not of drivers: a cut pair of surrogates is no operand.
+  const twins = twinsOf(own).filter((value) => typeof value !== 'string' || value.isWellFormed())
   const operand: fc.Arbitrary<Value> = fc.oneof(
     { weight: 5, arbitrary: fc.constant(own) },
+    { weight: 3, arbitrary: twins.length === 0 ? fc.constant(own) : fc.constantFrom(...twins) },
     { weight: 2, arbitrary: somewhere.map(({ value }) => (isOperand(value) ? value : null)) },
     { weight: 1, arbitrary: scalar },
   )

@@ -63,6 +63,7 @@ export class IndexStore implements AsyncDisposable {
   async ensureIndex(coll: string, keys: Order, o: Call & { unique?: boolean } = {}): Promise<void> {
     const at = this.#at('ensureIndex', coll)
     checkCollection(coll, at)
+    checkOptions(o, ['signal', 'unique'], at)
     if (keys.length === 0) throw new HubError('INVALID', 'An index needs at least one key.', { at })
     await this.#life.run(at, o.signal, async (can) => {
       if (o.unique === true && !can.uniqueKeys) throw unsupported('unique indexes', at)
@@ -85,6 +86,7 @@ export class IndexStore implements AsyncDisposable {
   find(coll: string, where: Predicate, o: IndexFindOptions = {}): AsyncGenerator<Doc, void, undefined> {
     const at = this.#at('find', coll)
     checkCollection(coll, at)
+    checkOptions(o, ['signal', 'order', 'limit', 'fields', 'after'], at)
     const order = withTieBreak(o.order ?? [])
     if (o.limit !== undefined && (!Number.isInteger(o.limit) || o.limit < 0))
       throw new HubError('INVALID', 'limit must be a whole number from 0.', { at, path: 'limit' })
@@ -131,6 +133,7 @@ export class IndexStore implements AsyncDisposable {
   async top(coll: string, where: Predicate, o: Omit<IndexFindOptions, 'limit'> = {}): Promise<Doc | undefined> {
     const at = this.#at('find', coll)
     checkCollection(coll, at)
+    checkOptions(o, ['signal', 'order', 'fields', 'after'], at)
     const order = withTieBreak(o.order ?? [])
     const position = o.after === undefined ? undefined : decodeCursor(order, o.after)
     // One call rather than a stream, and the driver's own where it is exact: the shortest way to the commonest read.
@@ -179,6 +182,7 @@ export class IndexStore implements AsyncDisposable {
   async takeOne(coll: string, where: Predicate, change: Change, o: Call & { order?: Order } = {}): Promise<Doc | null> {
     const at = this.#at('takeOne', coll)
     checkCollection(coll, at)
+    checkOptions(o, ['signal', 'order'], at)
     const checked = withRevision(change, at)
     const order = withTieBreak(o.order ?? [])
     const call: Call = o.signal ? { signal: o.signal } : {}
@@ -295,6 +299,18 @@ function withRevision(change: Change, at: ErrorPlace): Change {
   if (own !== undefined)
     throw new HubError('INVALID', '_rev belongs to the store and cannot be changed.', { at, path: own })
   return { ...checked, inc: { ...checked.inc, _rev: 1 } }
+}
+
+/** No option is ignored in silence. */
+function checkOptions(o: object, names: readonly string[], at: ErrorPlace): void {
+  for (const name of Object.keys(o)) {
+    if (names.includes(name)) continue
+    const hint = name === 'skip' ? ' There is no skip: pages are cursors (after).' : ''
+    throw new HubError('INVALID', `${at.op} has no option '${name}'; it knows ${names.join(', ')}.${hint}`, {
+      at,
+      path: name,
+    })
+  }
 }
 
 /** Collection names: a letter or underscore, then letters, digits and underscores; at most 60. */

@@ -112,6 +112,10 @@ describe('post-filtering', () => {
       () => store.update('c', parseFilter({}), { unset: ['_rev'] }),
       () => store.takeOne('c', parseFilter({}), { inc: { '_rev.x': 1 } }),
       () => store.delete('', parseFilter({})),
+      () => store.find('c', parseFilter({}), { skip: 5 } as object),
+      () => store.top('c', parseFilter({}), { limit: 5 } as object),
+      () => store.takeOne('c', parseFilter({}), { set: { a: 1 } }, { upsert: true } as object),
+      () => store.ensureIndex('c', parseSort({ a: 1 }), { sparse: true } as object),
       () => store.ensureIndex('c', []),
     ]
     for (const call of wrong) await expect(async () => call(), String(call)).rejects.toMatchObject({ code: 'INVALID' })

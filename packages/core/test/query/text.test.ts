@@ -141,6 +141,41 @@ describe('text form', () => {
     expect(read('{"a":1} sort:-time')).toEqual({ filter: { a: 1 }, sort: [['time', -1]] })
   })
 
+  it.each([
+    ['datasets', 'dataset_name'],
+    ['models', 'model_name'],
+    ['tasks', 'task_name'],
+    ['logs', 'kind'],
+    [undefined, 'name'],
+    ['constructor', 'name'],
+  ])('a bare word of %s is a prefix of %s', (kind, field) => {
+    const filter = { [field]: { $prefix: 'mlp' }, accuracy: { $gte: 0.9 } }
+    expect(parseQuery('mlp accuracy>=0.9', kind === undefined ? {} : { kind }).filter).toEqual(filter)
+  })
+
+  it('takes words of the grammar as text where they are quoted, or stand where a value stands', () => {
+    for (const word of ['AND', 'OR', 'NOT', 'true', 'null', 'sort', 'a b', '2d', '-2d', '1.0']) {
+      expect(only(`name:"${word}"`)).toEqual({ name: word })
+      expect(only(`x:"${word}"`)).toEqual({ x: word })
+      expect(only(`"${word}"`)).toEqual({ model_name: { $prefix: word } })
+    }
+    expect(only('AND:1 OR=2')).toEqual({ AND: 1, OR: 2 })
+    expect(only('a."b c".d:1')).toEqual({ 'a.b c.d': 1 })
+  })
+
+  it('tells a minus by its place', () => {
+    expect(read('x:-5 -tag:a y>-2 sort:-time time>-2d')).toEqual({
+      filter: { x: -5, $nor: [{ tags: 'a' }], y: { $gt: -2 }, time: { $gt: new Date('2026-11-22T12:00:00Z') } },
+      sort: [['time', -1]],
+    })
+  })
+
+  it('prints a relative date as the date it was when it was read', () => {
+    const text = printQuery(read('time>-2d'))
+    expect(text).toBe('time>2026-11-22T12:00:00.000Z')
+    expect(parseQuery(text, { now: new Date('2030-01-01') }).filter).toEqual(only('time>-2d'))
+  })
+
   it('takes declared types', () => {
     expect(parseQuery('build:007 at:2026-01-01', { types: { build: 'string', at: 'date' } }).filter).toEqual({
       build: '007',
@@ -351,6 +386,15 @@ describe('identity', () => {
       { filter: { a: 1, b: { $gt: 1, $lt: 5 } }, sort: [['a', -1]] },
     ]
     expect(new Set([id, ...others.map(queryId)]).size).toBe(others.length + 1)
+  })
+
+  it('adds no defaults: what is written differently is another query', () => {
+    expect(queryId({ filter: { a: 1 } })).not.toBe(queryId({ filter: { a: { $eq: 1 } } }))
+    expect(queryId({ filter: { a: 1 } })).not.toBe(queryId({ filter: { a: 1 }, limit: 100 }))
+    expect(queryId({ filter: { a: 1 }, sort: [] })).toBe(queryId({ filter: { a: 1 } }))
+    expect(canonicalQuery({ filter: { b: new Date(5), a: { $in: [1n, Number.NaN] } } })).toBe(
+      '{"filter":{"a":{"$in":[{"$numberLong":"1"},{"$numberDouble":"NaN"}]},"b":{"$date":5}}}',
+    )
   })
 
   it('makes no Unicode equal', () => {
