@@ -10,7 +10,7 @@ const TOTAL = 64 * MIB
 const ROOM = 16 * MIB
 
 /** How often it is measured on the way of the 64 MiB. */
-const STEP = 8 * MIB
+const STEP = 16 * MIB
 
 /** Rounds that must give no less, before what is held is believed. */
 const STEADY = 3
