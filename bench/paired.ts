@@ -25,14 +25,20 @@ export interface Result {
   readonly detail: string
 }
 
-/** Runs two things in turn, a warm-up of each first, and gives the medians in ms and the median of the pairwise ratios baseline / ours. */
+/**
+ * Runs two things in turn, `warmUps` rounds of each first (more for what a long-lived process does all day, so that the figure is not that of the
+ * engine's compiler), and gives the medians in ms and the median of the pairwise ratios baseline / ours.
+ */
 export async function paired(
   rounds: number,
   ours: (round: number) => Promise<number>,
   baseline: (round: number) => Promise<number>,
+  warmUps = 1,
 ): Promise<Paired> {
-  await ours(-1)
-  await baseline(-1)
+  for (let i = 0; i < warmUps; i++) {
+    await ours(-1)
+    await baseline(-1)
+  }
   const a: number[] = []
   const b: number[] = []
   for (let round = 0; round < rounds; round++) {

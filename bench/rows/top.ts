@@ -10,6 +10,7 @@ import { MODELS_OPTIONS, modelsHub } from './models-hub.ts'
 
 /** Few calls a round, so that other programs of the machine disturb some rounds rather than a part of each. */
 const CALLS = 100
+const WARM_UPS = 500
 
 interface TopCase {
   readonly name: string
@@ -27,11 +28,6 @@ async function topCalls(hub: TensorHub, { filter, sort }: TopCase): Promise<void
   for (let i = 0; i < CALLS; i++) {
     if ((await hub.models.top(filter, { sort })) === undefined) throw new Error('no model was found')
   }
-}
-
-/** A service asks for its models all day: what the engine compiles on the way is no part of the figure. */
-async function warmUp(hub: TensorHub, one: TopCase): Promise<void> {
-  for (let i = 0; i < 100; i++) await topCalls(hub, one)
 }
 
 /** The same calls in the driver's own SQL. */
@@ -64,11 +60,11 @@ export const topRow: Row = {
     const results: { name: string; measured: Paired }[] = []
     for (const one of CASES) {
       const baseline = baselineOf(file, one)
-      await warmUp(hub, one)
       const measured = await paired(
         quick ? 3 : 101,
         () => timed(() => topCalls(hub, one)),
         () => timed(baseline.run),
+        quick ? 1 : WARM_UPS,
       )
       baseline.close()
       results.push({ name: one.name, measured })
@@ -103,12 +99,11 @@ export const flatTopRow: Row = {
     const large = await TensorHub.connect(many, MODELS_OPTIONS)
     const results: { name: string; measured: Paired }[] = []
     for (const one of CASES) {
-      await warmUp(small, one)
-      await warmUp(large, one)
       const measured = await paired(
         quick ? 3 : 101,
         () => timed(() => topCalls(large, one)),
         () => timed(() => topCalls(small, one)),
+        quick ? 1 : WARM_UPS,
       )
       results.push({ name: one.name, measured })
     }
