@@ -62,11 +62,12 @@ export class HubError extends Error {
   readonly code: ErrorCode
   readonly retryable: boolean
   readonly at: ErrorPlace
-  readonly reason?: string
-  readonly path?: string
-  readonly stored?: readonly string[]
+  // Declared only, so that an error shows what it has and nothing more.
+  declare readonly reason?: string
+  declare readonly path?: string
+  declare readonly stored?: readonly string[]
   /** What failed as well, while this failure was being cleaned up after. */
-  suppressed?: unknown
+  declare suppressed?: unknown
 
   constructor(code: ErrorCode, message: string, init: HubErrorInit = {}) {
     super(message, init.cause === undefined ? undefined : { cause: init.cause })

@@ -37,6 +37,17 @@ describe('HubError', () => {
     ])
   })
 
+  it('shows what it has, and nothing more', () => {
+    expect(Object.keys(new HubError('UNKNOWN', 'x')).sort()).toEqual(['at', 'code', 'name', 'retryable'])
+    expect(Object.keys(new HubError('UNKNOWN', 'x', { path: 'a' })).sort()).toEqual([
+      'at',
+      'code',
+      'name',
+      'path',
+      'retryable',
+    ])
+  })
+
   it('is known by its brand, across copies of core, and nothing else is taken for one', async () => {
     const copy = '../../src/errors/hub-error.ts?copy'
     const other = (await import(/* @vite-ignore */ copy)) as {
