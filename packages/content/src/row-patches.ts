@@ -30,8 +30,9 @@ const PATCH_MOST = 16 * SLICE
 /** Base chunks kept while rows are compared. */
 const CACHE_MOST = 4 * SLICE
 const AT_ONCE = 4
-/** After so many slices without a worthwhile patch, a tensor counts as another one altogether. */
+/** After so many slices in a row without a worthwhile patch, a tensor counts as another one altogether; at its beginning, after the first two. */
 const GIVE_UP = 8
+const GIVE_UP_FIRST = 2
 
 /** Rows that stay, in the base's chunks; rows that changed, as memory. */
 type Run = { readonly kept: readonly Extent[] } | { readonly changed: Uint8Array }
@@ -54,6 +55,7 @@ export async function patchRows(plan: Plan, base: FullManifest, stores: PatchSto
     if (old === undefined || old.dtype !== tensor.dtype || row === 0 || !sameRow(old, tensor)) continue
     const places = locate(old)
     let failures = 0
+    let patched = 0
     let at = 0
     const comparable = tensor.at.flatMap(([slice, , length]) => {
       const parts = plan.slices[slice]?.parts ?? []
@@ -70,14 +72,17 @@ export async function patchRows(plan: Plan, base: FullManifest, stores: PatchSto
     const candidates = comparable.filter(
       ({ slice, old: range }) => range.length !== 1 || base.chunks[range[0]?.[0] ?? -1]?.id !== ids[slice],
     )
-    for (let i = 0; i < candidates.length && failures < GIVE_UP; i += AT_ONCE) {
+    for (let i = 0; i < candidates.length && failures < (patched > 0 ? GIVE_UP : GIVE_UP_FIRST); ) {
+      const some = candidates.slice(i, i + (patched > 0 ? AT_ONCE : 1))
+      i += some.length
       await Promise.all(
-        candidates.slice(i, i + AT_ONCE).map(async (candidate) => {
+        some.map(async (candidate) => {
           const runs = await compare(candidate.bytes, candidate.old, row, cache)
           const size = runs?.reduce((sum, run) => sum + ('changed' in run ? run.changed.byteLength : 0), 0) ?? 0
           if (runs === undefined || patchBytes + size > PATCH_MOST) failures++
           else {
             failures = 0
+            patched++
             patchBytes += size
             patches.set(candidate.slice, runs)
           }
