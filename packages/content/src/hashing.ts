@@ -17,20 +17,69 @@ export function hashHere(bytes: Uint8Array): string {
 const THREAD = `
 const { createHash } = require('node:crypto')
 const { parentPort } = require('node:worker_threads')
-parentPort.on('message', ({ shared, length }) => {
-  parentPort.postMessage(createHash('sha256').update(new Uint8Array(shared, 0, length)).digest('hex'))
+parentPort.on('message', ({ number, shared, length }) => {
+  parentPort.postMessage({ number, hex: createHash('sha256').update(new Uint8Array(shared, 0, length)).digest('hex') })
 })`
 
-interface Slot {
-  readonly worker: Worker
-  shared: SharedArrayBuffer
-  busy: boolean
+/** Jobs a thread has at once: while it hashes one, the bytes of the next are copied, so that it never waits for them. */
+const LANES = 2
+
+interface Reply {
+  readonly number: number
+  readonly hex: string
+}
+
+/** One thread, with memory it shares for each of its jobs. */
+class HashThread {
+  readonly #worker = new Worker(THREAD, { eval: true, execArgv: [] })
+  readonly #pending = new Map<number, { resolve(hex: string): void; reject(error: Error): void }>()
+  readonly #free: SharedArrayBuffer[] = Array.from({ length: LANES }, () => new SharedArrayBuffer(0))
+  readonly #onEnd: (thread: HashThread) => void
+  #numbers = 0
+  busy = 0
+
+  constructor(onEnd: (thread: HashThread) => void) {
+    this.#onEnd = onEnd
+    // Idle threads must not keep the process alive.
+    this.#worker.unref()
+    this.#worker.on('message', ({ number, hex }: Reply) => this.#pending.get(number)?.resolve(hex))
+    this.#worker.on('error', (error: Error) => this.#end(error))
+    this.#worker.on('exit', (code) => this.#end(new Error(`A hashing thread ended with code ${code}.`)))
+  }
+
+  async hash(bytes: Uint8Array): Promise<string> {
+    let shared = this.#free.pop() ?? new SharedArrayBuffer(0)
+    if (shared.byteLength < bytes.byteLength) shared = new SharedArrayBuffer(bytes.byteLength)
+    new Uint8Array(shared, 0, bytes.byteLength).set(bytes)
+    const number = this.#numbers++
+    this.#worker.ref()
+    try {
+      return await new Promise<string>((resolve, reject) => {
+        this.#pending.set(number, { resolve, reject })
+        this.#worker.postMessage({ number, shared, length: bytes.byteLength })
+      })
+    } finally {
+      this.#pending.delete(number)
+      this.#free.push(shared)
+      if (this.#pending.size === 0) this.#worker.unref()
+    }
+  }
+
+  /** For tests. */
+  terminate(): Promise<number> {
+    return this.#worker.terminate()
+  }
+
+  #end(error: Error): void {
+    this.#onEnd(this)
+    for (const { reject } of this.#pending.values()) reject(error)
+  }
 }
 
 /** Hashes on worker threads. Bytes are copied into memory shared with the thread: posting them would copy too, and slower (measured 5×). */
 export class HashPool {
-  readonly #slots: Slot[] = []
-  readonly #waiting: ((slot: Slot) => void)[] = []
+  readonly #threads: HashThread[] = []
+  readonly #waiting: (() => void)[] = []
   readonly #size: number
 
   /** @param size Threads; one more than processors, so that none of these waits while a thread is handed its bytes. */
@@ -38,74 +87,42 @@ export class HashPool {
     this.#size = size
   }
 
+  /** `sha256:` and hex. A thread that dies takes its jobs with it, and is not asked again. */
   async hash(bytes: Uint8Array): Promise<string> {
-    const slot = await this.#take()
-    let alive = false
+    const thread = await this.#take()
     try {
-      if (slot.shared.byteLength < bytes.byteLength) slot.shared = new SharedArrayBuffer(bytes.byteLength)
-      new Uint8Array(slot.shared, 0, bytes.byteLength).set(bytes)
-      const hex = await ask(slot.worker, { shared: slot.shared, length: bytes.byteLength })
-      alive = true
-      return `sha256:${hex}`
+      return `sha256:${await thread.hash(bytes)}`
     } finally {
-      if (alive) this.#give(slot)
-      else await this.#replace(slot)
+      thread.busy--
+      this.#waiting.shift()?.()
     }
   }
 
-  async #take(): Promise<Slot> {
-    const free = this.#slots.find((slot) => !slot.busy)
-    if (free !== undefined) {
-      free.busy = true
-      return free
-    }
-    if (this.#slots.length < this.#size) {
-      const worker = new Worker(THREAD, { eval: true, execArgv: [] })
-      // Idle threads must not keep the process alive.
-      worker.unref()
-      const slot: Slot = { worker, shared: new SharedArrayBuffer(0), busy: true }
-      this.#slots.push(slot)
-      return slot
-    }
-    return new Promise((resolve) => this.#waiting.push(resolve))
+  /** Ends all threads; the next job starts new ones. For tests of threads that die. */
+  async terminate(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.terminate()))
   }
 
-  /** A thread that failed is not asked again; whoever waits gets a new one. */
-  async #replace(slot: Slot): Promise<void> {
-    this.#slots.splice(this.#slots.indexOf(slot), 1)
-    await slot.worker.terminate()
-    const next = this.#waiting.shift()
-    if (next !== undefined) next(await this.#take())
+  async #take(): Promise<HashThread> {
+    for (;;) {
+      const free = this.#free()
+      if (free !== undefined) return free
+      await new Promise<void>((go) => this.#waiting.push(go))
+    }
   }
 
-  #give(slot: Slot): void {
-    const next = this.#waiting.shift()
-    if (next !== undefined) next(slot)
-    else slot.busy = false
+  /** A thread with room for a job, which is counted; undefined when all are busy. */
+  #free(): HashThread | undefined {
+    let least = this.#threads.toSorted((a, b) => a.busy - b.busy)[0]
+    if ((least === undefined || least.busy > 0) && this.#threads.length < this.#size) {
+      least = new HashThread((ended) => {
+        const at = this.#threads.indexOf(ended)
+        if (at >= 0) this.#threads.splice(at, 1)
+      })
+      this.#threads.push(least)
+    }
+    if (least === undefined || least.busy >= LANES) return undefined
+    least.busy++
+    return least
   }
-}
-
-function ask(worker: Worker, job: { shared: SharedArrayBuffer; length: number }): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const settle = () => {
-      worker.off('message', onMessage)
-      worker.off('error', onError)
-      worker.off('exit', onExit)
-      worker.unref()
-    }
-    const onMessage = (hex: string) => {
-      settle()
-      resolve(hex)
-    }
-    const onError = (error: Error) => {
-      settle()
-      reject(error)
-    }
-    const onExit = (code: number) => onError(new Error(`The hashing thread ended with code ${code}.`))
-    worker.ref()
-    worker.on('message', onMessage)
-    worker.on('error', onError)
-    worker.on('exit', onExit)
-    worker.postMessage(job)
-  })
 }
