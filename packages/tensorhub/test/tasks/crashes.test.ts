@@ -136,7 +136,8 @@ async function runDue(hub: TensorHub, result?: Record<string, unknown>) {
 }
 
 describe('F6: a process killed at every change of a store', { timeout: 600_000 }, () => {
-  it.each(Object.keys(PROMISES))('while it does: %s', async (scenario) => {
+  // At once: they wait for disks and processes more than they compute.
+  it.concurrent.each(Object.keys(PROMISES))('while it does: %s', async (scenario) => {
     // Larger than what is kept in the document, so that the script is a blob.
     const script = (
       await scriptFolder({
