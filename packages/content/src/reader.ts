@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { type BlobStore, type Call, HubError, isHubError, type Progress } from '@tensorhub/core'
+import { type BlobStore, type Call, HubError, isHubError, type Progress, throwIfAborted } from '@tensorhub/core'
 import { codecOf, decodeChunk } from './chunk-codec.ts'
 import type { Dtype } from './dtypes.ts'
 import { type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
@@ -35,6 +35,7 @@ export class ChunkReader {
       return decodeSafetensors(inlineBytes(manifest))
     }
     const tensors = await this.#tensors(manifest, manifest.tensors, o)
+    throwIfAborted(o.signal, { scheme: 'content', op: 'load' })
     const tree = tensors.get('$tree')
     const entries = new Map(manifest.tensors.map((t) => [t.name, t]))
     return decodeValue(tree === undefined ? (manifest.tree ?? 'null') : new TextDecoder().decode(tree), (name) => {
@@ -180,9 +181,14 @@ export class ChunkReader {
         async pull(controller) {
           begin()
           const chunk = ahead.shift()
-          if (chunk === undefined) return controller.close()
+          if (chunk === undefined) {
+            throwIfAborted(o.signal, { scheme: 'content', op: 'load' })
+            return controller.close()
+          }
           try {
             const bytes = await chunk
+            // What was read ahead is not given to a caller who gave up meanwhile.
+            throwIfAborted(o.signal, { scheme: 'content', op: 'load' })
             done += bytes.byteLength
             o.onProgress?.({ phase: 'load', bytes: done, total: manifest.bytes })
             controller.enqueue(bytes)
