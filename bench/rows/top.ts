@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { parseFilter, parseSort } from '@tensorhub/core'
-import { TensorHub } from 'tensorhub'
+import { type ModelRecord, type OpenFilter, TensorHub } from 'tensorhub'
 // The baseline is the very SQL that the driver makes, without the driver.
 import { compileFilter, compileOrder } from '../../packages/sqlite/src/filter.ts'
 import { Shapes } from '../../packages/sqlite/src/shapes.ts'
@@ -14,7 +14,7 @@ const WARM_UPS = 500
 
 interface TopCase {
   readonly name: string
-  readonly filter: Readonly<Record<string, unknown>>
+  readonly filter: OpenFilter<ModelRecord>
   readonly sort: Readonly<Record<string, 1 | -1>>
 }
 

@@ -11,6 +11,7 @@ export {
   type IndexEvent,
   isHubError,
   type ModelCodec,
+  type OpenFilter,
   parseHubUri,
   parseQuery,
   path,

@@ -19,6 +19,8 @@ export async function used(): Promise<void> {
   const record: ModelRecord = await hub.models.save('mlp', { weights: new Float32Array(3) }, { accuracy: 0.5 })
   const top = await hub.models.top({ accuracy: { $gte: 0.5 } }, { sort: { accuracy: -1 } })
   if (top !== undefined && top._id === record._id) await hub.saveTrainingLog({ loss: 0.1 })
+  // @ts-expect-error an operator that does not exist
+  await hub.models.top({ accuracy: { $greater: 0.5 } })
   // @ts-expect-error a project name must be text
   await TensorHub.connect({ projectName: 7 })
   task.log(task.hyperParameters['units'])

@@ -1,4 +1,4 @@
-import type { Operand, Scalar, TypeName } from '../contracts/value.ts'
+import type { Operand, Scalar, TypeName, Value } from '../contracts/value.ts'
 
 /** Operators on one field, a closed list (docs/query.md). */
 export interface Operators<V> {
@@ -12,7 +12,7 @@ export interface Operators<V> {
   readonly $nin?: readonly V[]
   readonly $exists?: boolean
   readonly $all?: readonly unknown[]
-  readonly $elemMatch?: Readonly<Record<string, unknown>>
+  readonly $elemMatch?: Operators<Operand> | OpenFilter<unknown>
   readonly $size?: number
   readonly $type?: TypeName | readonly TypeName[]
   readonly $prefix?: string
@@ -39,6 +39,36 @@ export type Filter<T> = { readonly [K in keyof T]?: Condition<T[K]> } & {
   readonly $and?: readonly Filter<T>[]
   readonly $or?: readonly Filter<T>[]
   readonly $nor?: readonly Filter<T>[]
+}
+
+/** The declared fields of a type that has an index signature too: those a compiler knows the type of. */
+type Declared<T> = { [K in keyof T as string extends K ? never : number extends K ? never : K]: T[K] }
+
+/** Fields that are objects (a record's `content`) are only asked whether and what they are; what is in them has a dotted path. */
+type FieldCondition<V> = Value extends V
+  ? AnyCondition
+  : [V] extends [Scalar | undefined | readonly unknown[]]
+    ? Condition<V>
+    : Operators<never>
+
+/** What MongoDB knows in the place of a field and this language does not, beside operators that lost their field. */
+type Misplaced = keyof Operators<never> | '$where' | '$expr' | '$text' | '$jsonSchema' | '$comment'
+
+/**
+ * A filter over documents that have the fields of T and any other tags: T's fields are checked as in {@link Filter}, other names take any operand or
+ * operators, which are a closed list everywhere. Left to run time: lists of filters elsewhere than in `$and`, `$or` and `$nor`, and an unheard-of
+ * operator in the place of a field, since a computed name (`{ [tag]: 1 }`) must be accepted.
+ */
+export type OpenFilter<T> = { readonly [K in keyof Declared<T>]?: FieldCondition<Declared<T>[K]> } & {
+  readonly [O in Misplaced]?: never
+} & FreeConditions<T>
+
+/** One type, not an intersection: of the two conditions that `$and` would then have, the compiler could follow neither into the list. */
+interface FreeConditions<T> {
+  readonly $and?: readonly OpenFilter<T>[]
+  readonly $or?: readonly OpenFilter<T>[]
+  readonly $nor?: readonly OpenFilter<T>[]
+  readonly [tag: string]: AnyCondition | readonly OpenFilter<T>[] | undefined
 }
 
 /** Equality that cannot be an operator: for values that come from outside (`?name[$ne]=` turns a value into one). */

@@ -32,6 +32,12 @@ describe('typed filters', () => {
     expect(cost).toBeLessThan(1500)
   }, 120_000)
 
+  it('with free tags refuse and accept what types/open-filters.ts says, within a fixed number of instantiations', async () => {
+    const cost = (await instantiations('open-filters.ts')) - (await instantiations('baseline.ts'))
+    expect(cost).toBeGreaterThan(0)
+    expect(cost).toBeLessThan(3000)
+  }, 120_000)
+
   it('path() joins its steps', () => {
     expect(path<{ a: { b: { c: 1 } } }>()('a', 'b', 'c')).toBe('a.b.c')
   })

@@ -1,6 +1,7 @@
 import {
   type Call,
   HubError,
+  type OpenFilter,
   type Order,
   type Predicate,
   parseFilter,
@@ -11,9 +12,16 @@ import {
   type SortInput,
 } from '@tensorhub/core'
 import { type Collection, TWINS } from '../documents/collections.ts'
+import type { HubRecord } from '../documents/record.ts'
 
-/** A filter as users write it: MongoDB-shaped, the text form (`'mlp accuracy>=0.9'`), or a URI (`'hub://digits/models/mlp@1.0'`). */
-export type FilterInput = Readonly<Record<string, unknown>> | string
+/**
+ * A filter over records of type R as users write it: MongoDB-shaped, the text form (`'mlp accuracy>=0.9'`), or a URI (`'hub://digits/models/mlp@1.0'`).
+ * The compiler refuses operators that do not exist, and wrong types for the record's own fields; any other name is a tag.
+ */
+export type FilterInput<R extends HubRecord = HubRecord> = OpenFilter<R> | string
+
+/** The same before it is checked. */
+export type UncheckedFilter = object | string
 
 /** What `find` knows beside the filter. What is given here wins over what a filter's text says. */
 export interface FindOptions extends Call {
@@ -47,7 +55,7 @@ export interface Reading {
 }
 
 /** Parses a filter of the namespaces once. @throws INVALID naming what is wrong in it. */
-export function parseInput(input: FilterInput | undefined, reading: Reading): ParsedFilter {
+export function parseInput(input: UncheckedFilter | undefined, reading: Reading): ParsedFilter {
   if (typeof input !== 'string') {
     if (input === null) throw refused(reading, 'null is no filter; give {} or leave it out for every record.', '')
     refuseTwins(reading, input)

@@ -35,9 +35,9 @@ export abstract class ContentNamespace<R extends ContentRecord, D = unknown> ext
   protected abstract revive(record: R, content: unknown): Promise<unknown>
 
   /** The first matching record with a handle on its content; undefined when none matches. A string that is an id names that record. */
-  async open<V = D>(filterOrId?: FilterInput, options?: SortOptions): Promise<Handle<R, V> | undefined> {
+  async open<V = D>(filterOrId?: FilterInput<R>, options?: SortOptions): Promise<Handle<R, V> | undefined> {
     const filter = typeof filterOrId === 'string' && isId(filterOrId) ? { _id: filterOrId } : filterOrId
-    const record = await this.top(filter, options)
+    const record = await this.top(filter as FilterInput<R>, options)
     return record && this.handle<V>(record)
   }
 
@@ -73,7 +73,7 @@ export abstract class ContentNamespace<R extends ContentRecord, D = unknown> ext
    *
    * @throws INVALID for an empty filter: `{ _id: { $exists: true } }` says "all of the project".
    */
-  async delete(filter: FilterInput, options?: Call): Promise<DeleteReceipt> {
+  async delete(filter: FilterInput<R>, options?: Call): Promise<DeleteReceipt> {
     const op = this.op('delete')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)

@@ -31,7 +31,7 @@ export class Logs extends Namespace<LogRecord> {
   }
 
   /** Deletes the matching events. @throws INVALID for an empty filter: `{ _id: { $exists: true } }` says "all of the project". */
-  async delete(filter: FilterInput, options?: Call): Promise<{ documents: number }> {
+  async delete(filter: FilterInput<LogRecord>, options?: Call): Promise<{ documents: number }> {
     const op = this.op('delete')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)

@@ -26,6 +26,7 @@ import {
   type ParsedFilter,
   parseInput,
   type Reading,
+  type UncheckedFilter,
 } from './arguments.ts'
 import { RecordCursor } from './record-cursor.ts'
 
@@ -56,7 +57,7 @@ export class Namespace<R extends HubRecord> {
   }
 
   /** The matching records, oldest first unless sorted; streamed, content never loaded. @throws INVALID for a filter or option that is wrong. */
-  find(filter?: FilterInput, options?: FindOptions): RecordCursor<R> {
+  find(filter?: FilterInput<R>, options?: FindOptions): RecordCursor<R> {
     const op = this.op('find')
     checkOptions(options, ['sort', 'limit', 'after', 'fields', 'signal'], op)
     const parsed = this.parse(filter, op, ['sort', 'limit', 'after'])
@@ -92,7 +93,7 @@ export class Namespace<R extends HubRecord> {
    * The first matching record, the newest unless sorted; undefined when none matches. Records without the first sort key, or with null or NaN
    * there, come last in either direction.
    */
-  async top(filter?: FilterInput, options?: SortOptions): Promise<R | undefined> {
+  async top(filter?: FilterInput<R>, options?: SortOptions): Promise<R | undefined> {
     const op = this.op('top')
     this.context.assertOpen(op)
     checkOptions(options, ['sort', 'signal'], op)
@@ -105,7 +106,7 @@ export class Namespace<R extends HubRecord> {
   }
 
   /** How many records match. */
-  async count(filter?: FilterInput, options?: Call): Promise<number> {
+  async count(filter?: FilterInput<R>, options?: Call): Promise<number> {
     const op = this.op('count')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
@@ -117,7 +118,7 @@ export class Namespace<R extends HubRecord> {
    *
    * @throws INVALID for a reserved field, a change that does not fit, or an empty filter (`{ _id: { $exists: true } }` says "all of the project").
    */
-  async update(filter: FilterInput, change: TagChange, options?: Call): Promise<{ documents: number }> {
+  async update(filter: FilterInput<R>, change: TagChange, options?: Call): Promise<{ documents: number }> {
     const op = this.op('update')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
@@ -148,7 +149,7 @@ export class Namespace<R extends HubRecord> {
    * Events of matching records from now on. Changes that follow each other quickly may be one event. The loop ends by `break`, with ABORTED when
    * the signal aborts, with CLOSED when the hub closes.
    */
-  watch(filter?: FilterInput, options?: Call): AsyncIterable<IndexEvent> {
+  watch(filter?: FilterInput<R>, options?: Call): AsyncIterable<IndexEvent> {
     const op = this.op('watch')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
@@ -180,14 +181,18 @@ export class Namespace<R extends HubRecord> {
     return where.op === 'everything' ? own : { op: 'and', of: [own, where] }
   }
 
-  protected parse(filter: FilterInput | undefined, op: string, directives: Reading['directives'] = []): ParsedFilter {
+  protected parse(
+    filter: UncheckedFilter | undefined,
+    op: string,
+    directives: Reading['directives'] = [],
+  ): ParsedFilter {
     const { clock, projectName } = this.context
     const now = () => (clock.age === Number.POSITIVE_INFINITY ? undefined : clock.now())
     return parseInput(filter, { collection: this.collection, projectName, op, now, directives })
   }
 
   /** A filter of a change or delete: one that says nothing is more likely a mistake than a wish, so it is refused (design §3). */
-  protected parseMutation(filter: FilterInput | undefined, op: string): Predicate {
+  protected parseMutation(filter: UncheckedFilter | undefined, op: string): Predicate {
     const { where } = this.parse(filter, op)
     if (where.op === 'everything')
       throw new HubError(

@@ -118,7 +118,7 @@ export class Tasks extends Namespace<TaskRecord> {
   }
 
   /** Runs the first due task that matches and may run here; false when there is none. A failed task is an outcome, not an exception. */
-  async runTop(filter?: FilterInput, options?: RunTopOptions): Promise<TaskOutcome | false> {
+  async runTop(filter?: FilterInput<TaskRecord>, options?: RunTopOptions): Promise<TaskOutcome | false> {
     const op = this.op('runTop')
     this.context.assertOpen(op)
     checkOptions(options, ['sort', 'scripts', 'onOutput', 'signal'], op)
@@ -153,7 +153,7 @@ export class Tasks extends Namespace<TaskRecord> {
   }
 
   /** How many matching tasks are blocked, pending or running. Expired leases are taken back first. */
-  async unfinished(filter?: FilterInput, options?: Call): Promise<number> {
+  async unfinished(filter?: FilterInput<TaskRecord>, options?: Call): Promise<number> {
     const op = this.op('unfinished')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
@@ -168,7 +168,7 @@ export class Tasks extends Namespace<TaskRecord> {
    *
    * @throws UNAVAILABLE (reason WAIT_TIMEOUT or NO_RUNNER) after `timeout` or `runnerTimeout`, saying what is left; ABORTED.
    */
-  async wait(filter?: FilterInput, options?: WaitOptions): Promise<WaitOutcome> {
+  async wait(filter?: FilterInput<TaskRecord>, options?: WaitOptions): Promise<WaitOutcome> {
     const op = this.op('wait')
     this.context.assertOpen(op)
     checkOptions(options, ['timeout', 'runnerTimeout', 'onProgress', 'signal'], op)
@@ -249,7 +249,7 @@ export class Tasks extends Namespace<TaskRecord> {
   }
 
   /** Cancels matching tasks: waiting ones at once, running ones by asking their runners. @throws INVALID for an empty filter. */
-  async cancel(filter: FilterInput, options?: Call): Promise<{ documents: number }> {
+  async cancel(filter: FilterInput<TaskRecord>, options?: Call): Promise<{ documents: number }> {
     const op = this.op('cancel')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
@@ -259,7 +259,7 @@ export class Tasks extends Namespace<TaskRecord> {
   }
 
   /** Makes matching failed or cancelled tasks pending again, with all their attempts. @throws INVALID for an empty filter. */
-  async requeue(filter: FilterInput, options?: Call): Promise<{ documents: number }> {
+  async requeue(filter: FilterInput<TaskRecord>, options?: Call): Promise<{ documents: number }> {
     const op = this.op('requeue')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
@@ -269,7 +269,7 @@ export class Tasks extends Namespace<TaskRecord> {
   }
 
   /** Deletes matching tasks; running ones are cancelled first, and their runners' late commits find nothing. @throws INVALID for an empty filter. */
-  async delete(filter: FilterInput, options?: Call): Promise<{ documents: number }> {
+  async delete(filter: FilterInput<TaskRecord>, options?: Call): Promise<{ documents: number }> {
     const op = this.op('delete')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)

@@ -1,4 +1,4 @@
-import { type Call, HubError, type Progress, type SortInput } from '@tensorhub/core'
+import { type Call, HubError, type OpenFilter, type Progress, type SortInput } from '@tensorhub/core'
 import type { ContentRecord } from '../documents/record.ts'
 import type { TransferOptions } from '../namespaces/content-namespace.ts'
 
@@ -103,13 +103,14 @@ export function sortOf(options: Readonly<Record<string, unknown>>): Call & { sor
   }
 }
 
-/** A filter of the namespaces from keyword filters and a name; null or no name = every name. */
+/** A filter of the namespaces, which check it, from keyword filters and a name; null or no name = every name. */
 export function filterOf(
   field: string,
   name: string | null | undefined,
   tags: Readonly<Record<string, unknown>>,
-): Record<string, unknown> {
-  return name === undefined || name === null ? { ...tags } : { $and: [{ [field]: name }, { ...tags }] }
+): OpenFilter<unknown> {
+  const filter = { ...tags } as OpenFilter<unknown>
+  return name === undefined || name === null ? filter : { $and: [{ [field]: name }, filter] }
 }
 
 /** The same for a delete; without name and filter it means all of the kind in the project, as the original documents. */
@@ -117,7 +118,7 @@ export function deletionOf(
   field: string,
   name: string | null | undefined,
   tags: Readonly<Record<string, unknown>>,
-): Record<string, unknown> {
+): OpenFilter<unknown> {
   const filter = filterOf(field, name, tags)
   return Object.keys(filter).length === 0 ? { _id: { $exists: true } } : filter
 }

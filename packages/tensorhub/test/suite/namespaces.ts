@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { queryId } from '../../src/index.ts'
+import { type FilterInput, type FindOptions, queryId } from '../../src/index.ts'
 import type { StorePair } from './store-pair.ts'
 import { LARGE, noise } from './values.ts'
 
@@ -28,8 +28,8 @@ export function namespaces(pair: StorePair): void {
 
     it('find: oldest first, by filter, sort, limit, fields and cursor', async () => {
       const { hub } = await filled()
-      const epochs = async (filter?: object, options?: object) =>
-        (await hub.models.find(filter as Record<string, unknown>, options).toArray()).map((model) => model.epoch)
+      const epochs = async (filter?: FilterInput, options?: FindOptions) =>
+        (await hub.models.find(filter, options).toArray()).map((model) => model.epoch)
       expect(await epochs()).toEqual([0, 1, 2, 3])
       expect(await epochs({ accuracy: { $gte: 0.8 } })).toEqual([1, 2])
       expect(await epochs({ 'opt.rate': { $gt: 0 } })).toEqual([1, 2])

@@ -32,7 +32,7 @@ export function parseQuery(text: string, options: ParseOptions = {}): Query {
     const filter = decodeJson(trimmed.slice(0, end))
     const rest = new QueryParser(trimmed.slice(end), options).query()
     if (Object.keys(rest.filter).length > 0) throw fault('Only sort:, limit: and after: may follow a JSON filter', end)
-    return { ...rest, filter }
+    return { ...rest, filter: filter as Query['filter'] }
   }
   return new QueryParser(text, options).query()
 }
@@ -57,7 +57,7 @@ class QueryParser {
     const filter = this.#peek().kind === 'end' ? {} : this.#or(0)
     if (this.#peek().kind !== 'end') throw this.#fault(`Unexpected '${this.#peek().text}'`)
     return {
-      filter,
+      filter: filter as Query['filter'],
       ...(this.#sort ? { sort: this.#sort } : {}),
       ...(this.#limit === undefined ? {} : { limit: this.#limit }),
       ...(this.#after === undefined ? {} : { after: this.#after }),

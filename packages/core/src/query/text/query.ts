@@ -1,6 +1,8 @@
-/** A query as a small serialisable value: a filter in its JSON form, and perhaps sort, limit and cursor. */
+import type { OpenFilter } from '../typed-filter.ts'
+
+/** A query as a small serialisable value: a filter, and perhaps sort, limit and cursor. Whoever runs it checks it: reading a text does not. */
 export interface Query {
-  readonly filter: Readonly<Record<string, unknown>>
+  readonly filter: OpenFilter<unknown>
   readonly sort?: readonly (readonly [path: string, dir: 1 | -1])[]
   readonly limit?: number
   readonly after?: string

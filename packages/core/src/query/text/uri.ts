@@ -29,7 +29,7 @@ export function parseHubUri(text: string): HubUri {
     throw fault(`The URI names the kind '${kind}'; kinds are ${Object.keys(NAME_FIELDS).join(', ')}`)
   }
   const query = parseParameters(new URLSearchParams(search ?? ''), kind)
-  const named: Record<string, unknown> = {
+  const named: Record<string, string> = {
     ...(name === undefined ? {} : { [nameField]: decode(name) }),
     ...(version === undefined ? {} : { version: decode(version) }),
   }
