@@ -9,8 +9,9 @@ const runner = {
   beforeAll: (body, timeout) => before(body, { timeout }),
   afterAll: (body, timeout) => after(body, { timeout }),
 }
-const index = { make: () => memoryIndex(), again: (driver) => memoryIndex(driver.native()) }
-const blobs = { make: () => memoryBlobs(), again: (driver) => memoryBlobs(driver.native()), inProcess: true }
+const unusable = { why: 'the memory of a process is always there' }
+const index = { make: () => memoryIndex(), again: (driver) => memoryIndex(driver.native()), unusable }
+const blobs = { make: () => memoryBlobs(), again: (driver) => memoryBlobs(driver.native()), unusable, inProcess: true }
 
 indexConformance('memory', index, runner)
 indexProperties('memory', index, runner)
