@@ -36,6 +36,8 @@ export interface NewChunk {
   readonly id: string
   readonly size: number
   raw(): Uint8Array
+  /** Hashes the bytes anew, where they are the caller's own memory, which the caller may have changed since. */
+  rehash?(): Promise<string>
 }
 
 export interface PlacedChunk {
@@ -222,6 +224,13 @@ export class ChunkRows {
       ...call,
       ...(codec === 'raw' ? { sha256: chunk.id.slice('sha256:'.length) } : {}),
     })
+    // Bytes that are not what their id says would be given to every later save of the right ones. No row names the blob yet: it is collected.
+    if (chunk.rehash !== undefined && (await chunk.rehash()) !== chunk.id)
+      throw new HubError(
+        'INVALID',
+        'The value was changed while it was being saved; nothing was stored. Wait for the save before changing its arrays, or save a copy.',
+        { at: { scheme: 'content', op: 'save' }, reason: 'VALUE_CHANGED' },
+      )
     return this.#enter(
       chunk.id,
       { key, stored: bytes.byteLength, crc: codec === 'raw' ? null : crc32(bytes) },

@@ -33,7 +33,7 @@ export class ContentStore {
     this.#writer = new ContentWriter(o.index, new ChunkRows(o.index, o.blobs), this.#reader, pool)
   }
 
-  /** Saves a value and its document. @throws INVALID (unsupported value), STORAGE_FULL, ABORTED, CONFLICT (retryable). */
+  /** Saves a value and its document. @throws INVALID (unsupported value, or one that was changed meanwhile), STORAGE_FULL, ABORTED, CONFLICT (retryable). */
   async save(value: unknown, o: SaveOptions): Promise<SavedDoc> {
     const { base, ...rest } = o
     const full = base && (await this.#base(base, o))

@@ -224,13 +224,14 @@ export class ContentWriter {
       uploads.at(-1)?.then(undefined, () => undefined)
     }
     const threads = total >= THREADS_FROM
+    const hash = async (bytes: Uint8Array) =>
+      threads ? hashing.run(bytes.byteLength, () => this.#hash(bytes, signal)) : hashHere(bytes)
     const hashes = chunks.map(async (bytes, i) => {
-      const id =
-        ids[i] ?? (threads ? await hashing.run(bytes.byteLength, () => this.#hash(bytes, signal)) : hashHere(bytes))
+      const id = ids[i] ?? (await hash(bytes))
       ids[i] = id
       if (started.has(id)) return progress(bytes.byteLength)
       started.add(id)
-      batch.push({ id, size: bytes.byteLength, raw: () => bytes })
+      batch.push({ id, size: bytes.byteLength, raw: () => bytes, rehash: () => hash(bytes) })
       batched += bytes.byteLength
       if (batched >= BATCH / 4 || batch.length >= 64) flush()
     })
@@ -239,7 +240,8 @@ export class ContentWriter {
     const sent = await Promise.allSettled(uploads)
     throwIfAborted(o.signal, { scheme: 'content', op: 'save' })
     const failed = [...sent, ...hashed].find((result) => result.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+    // The first upload that failed stopped the others: theirs tell nothing.
+    if (failed !== undefined) throw stop.signal.aborted ? stop.signal.reason : failed.reason
     return ids as string[]
   }
 
