@@ -7,7 +7,7 @@ import { checkManifest, type FullManifest, isRef, type Manifest, type ManifestTe
 import { ManifestLoader } from './manifest-loader.ts'
 import { allocate } from './memory.ts'
 import { ChunkReader, inlineBytes, type LoadOptions } from './reader.ts'
-import { decodeSafetensors } from './safetensors.ts'
+import { parseSafetensors, TREE } from './safetensors.ts'
 import { decodeValue } from './value-codec.ts'
 import { ContentWriter, type SavedDoc, type SaveOptions } from './writer.ts'
 
@@ -97,7 +97,7 @@ export class ContentStore {
 
   /**
    * Rows `start` to `end` (exclusive) along the first axis of every tensor in the value, in the value's own structure; or of one tensor, by its name
-   * (`t/0`) or number. Reads only the chunks the rows lie in.
+   * (`t/0`) or number. Reads only the chunks the rows lie in. Arrays of fewer than 256 numbers belong to the structure and come back whole.
    */
   async rows(
     content: Manifest,
@@ -110,36 +110,45 @@ export class ContentStore {
         path: 'start',
       })
     const manifest = await this.#manifests.full(content, 'the record', o)
-    if (manifest.inline !== undefined) return rowsInMemory(decodeSafetensors(inlineBytes(manifest)), o)
-    const call: Call = o.signal ? { signal: o.signal } : {}
-    const read = async (tensor: ManifestTensor) => {
+    const { tensors, tree, read } =
+      manifest.inline === undefined ? this.#storedRows(manifest, o) : inlineRows(inlineBytes(manifest))
+    const rowsOf = async (tensor: Shaped) => {
       if (tensor.shape.length === 0)
         throw new HubError('INVALID', `The tensor '${tensor.name}' is a scalar and has no rows.`, {
           at: { scheme: 'content', op: 'rows' },
         })
-      return this.#reader.rows(manifest, tensor, o.start, o.end, call)
+      return read(tensor.name, o.start, o.end)
     }
-    const named = manifest.tensors.filter((t) => t.name !== '$tree')
     if (o.tensor !== undefined) {
-      const tensor = typeof o.tensor === 'number' ? named[o.tensor] : named.find((t) => t.name === o.tensor)
+      const tensor = typeof o.tensor === 'number' ? tensors[o.tensor] : tensors.find((t) => t.name === o.tensor)
       if (tensor === undefined)
         throw new HubError(
           'NOT_FOUND',
-          `The value has no tensor '${o.tensor}'; it has ${named.map((t) => t.name).join(', ')}.`,
+          `The value has no tensor '${o.tensor}'; it has ${tensors.map((t) => t.name).join(', ') || 'none'}.`,
           { at: { scheme: 'content', op: 'rows' } },
         )
-      const found = await read(tensor)
+      const found = await rowsOf(tensor)
       return decodeValue('{"$t":"x","as":"tensor"}', () => found)
     }
-    const tree = manifest.tree
     if (tree === undefined)
       throw new HubError('INVALID', 'The structure of this value is too large for rows without a tensor; name one.', {
         at: { scheme: 'content', op: 'rows' },
         path: 'tensor',
       })
-    const parts = new Map<string, Awaited<ReturnType<typeof read>>>()
-    for (const tensor of named) parts.set(tensor.name, await read(tensor))
-    return decodeValue(tree, (name) => parts.get(name) as Awaited<ReturnType<typeof read>>)
+    const parts = new Map<string, RawTensor>()
+    for (const tensor of tensors) parts.set(tensor.name, await rowsOf(tensor))
+    return decodeValue(tree, (name) => parts.get(name) as RawTensor)
+  }
+
+  #storedRows(manifest: FullManifest, o: Call): RowSource {
+    const call: Call = o.signal ? { signal: o.signal } : {}
+    const tensors = manifest.tensors.filter((t) => t.name !== '$tree')
+    return {
+      tensors,
+      tree: manifest.tree,
+      read: (name, start, end) =>
+        this.#reader.rows(manifest, tensors.find((t) => t.name === name) as ManifestTensor, start, end, call),
+    }
   }
 
   /** One pass of collection. */
@@ -195,28 +204,35 @@ function isFile(manifest: FullManifest): boolean {
   )
 }
 
-/** Rows of a value that is small enough to be at hand. */
-function rowsInMemory(
-  value: unknown,
-  o: { readonly start: number; readonly end: number; readonly tensor?: string | number },
-): unknown {
-  if (o.tensor !== undefined)
-    throw new HubError('INVALID', 'A value this small has no tensors by name; take its rows without one.', {
-      at: { scheme: 'content', op: 'rows' },
-      path: 'tensor',
-    })
-  const slice = (part: unknown): unknown => {
-    if (ArrayBuffer.isView(part) && !(part instanceof DataView)) return (part as Uint8Array).slice(o.start, o.end)
-    if (Array.isArray(part)) return part.map(slice)
-    if (typeof part !== 'object' || part === null || Object.getPrototypeOf(part) !== Object.prototype) return part
-    const t = part as { dtype?: unknown; shape?: number[]; data?: Uint8Array }
-    if (t.dtype !== undefined && Array.isArray(t.shape) && ArrayBuffer.isView(t.data)) {
-      const rows = t.shape[0] ?? 0
-      const row = rows === 0 ? 0 : t.data.length / rows
-      const data = t.data.slice(Math.min(o.start, rows) * row, Math.min(o.end, rows) * row)
-      return { ...t, shape: [row === 0 ? 0 : data.length / row, ...t.shape.slice(1)], data }
-    }
-    return Object.fromEntries(Object.entries(part).map(([key, inner]) => [key, slice(inner)]))
+type Shaped = Pick<ManifestTensor, 'name' | 'shape'>
+type RawTensor = ReturnType<Parameters<typeof decodeValue>[1]>
+
+/** Where rows come from: what tensors there are, how they make up the value, and their rows' bytes. */
+interface RowSource {
+  readonly tensors: readonly Shaped[]
+  readonly tree: string | undefined
+  read(name: string, start: number, end: number): Promise<RawTensor>
+}
+
+/** A value that is kept in its document: everything is at hand. */
+function inlineRows(file: Uint8Array): RowSource {
+  const { tensors, metadata } = parseSafetensors(file)
+  return {
+    tensors: [...tensors]
+      .map(([name, { shape }]) => ({ name, shape }))
+      .sort((a, b) => numberOf(a.name) - numberOf(b.name)),
+    tree: metadata[TREE],
+    async read(name, start, end) {
+      const { dtype, shape, bytes } = tensors.get(name) as RawTensor
+      const [rows, ...rest] = shape as [number, ...number[]]
+      const row = rows === 0 ? 0 : bytes.byteLength / rows
+      const [from, to] = [Math.min(start, rows), Math.min(end, rows)]
+      return { dtype, shape: [to - from, ...rest], bytes: bytes.slice(from * row, to * row) }
+    },
   }
-  return slice(value)
+}
+
+/** The file holds wide elements first; by number they stand as in the value. */
+function numberOf(name: string): number {
+  return Number(name.slice(name.indexOf('/') + 1))
 }

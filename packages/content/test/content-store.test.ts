@@ -105,6 +105,39 @@ describe('saving and loading', () => {
 })
 
 describe('rows', () => {
+  it('of a value that is kept in its document are those of a large one', async () => {
+    const store = await openStore()
+    const value = (rows: number) => ({
+      name: 'xy',
+      x: { dtype: 'float32' as const, shape: [rows, 2], data: new Float32Array(rows * 2).map((_, i) => i) },
+      // Short lists of numbers belong to the structure.
+      size: [28, 28, 1],
+      z: new BigInt64Array(rows).map((_, i) => BigInt(i)),
+    })
+    const [small, large] = [await store.save(value(8)), await store.save(value(5000))]
+    expect(small.content.inline).toBeDefined()
+    expect(large.content.inline).toBeUndefined()
+    for (const options of [
+      { start: 2, end: 5 },
+      { start: 0, end: 0 },
+      { start: 1, end: 3, tensor: 't/0' },
+      { start: 1, end: 3, tensor: 1 },
+    ]) {
+      expect(await store.content.rows(small.content, options)).toStrictEqual(
+        await store.content.rows(large.content, options),
+      )
+    }
+    expect(await store.content.rows(small.content, { start: 6, end: 99 })).toStrictEqual({
+      name: 'xy',
+      x: { dtype: 'float32', shape: [2, 2], data: new Float32Array([12, 13, 14, 15]) },
+      size: [28, 28, 1],
+      z: new BigInt64Array([6n, 7n]),
+    })
+    await expect(store.content.rows(small.content, { start: 0, end: 1, tensor: 9 })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    })
+  })
+
   const ROWS = 20_000
   const WIDTH = 784
   it('a range of rows reads only its chunks; a contiguous 1 % change stores 1–2 %', async () => {

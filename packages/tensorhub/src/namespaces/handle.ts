@@ -44,7 +44,7 @@ export class Handle<R extends ContentRecord, T> {
 
   /**
    * Rows `start` to `end` (exclusive) of the tensors in the value, reading only the chunks they lie in. With `tensor` (its name, or its number),
-   * only that one. Rows beyond the end are left out.
+   * only that one. Rows beyond the end are left out; arrays of fewer than 256 numbers belong to the structure and come back whole.
    */
   async rows(start: number, end: number, options?: Call & { readonly tensor?: string | number }): Promise<unknown> {
     this.#context.assertOpen('rows')
@@ -63,7 +63,18 @@ export class Handle<R extends ContentRecord, T> {
   stream(options?: TransferOptions): ReadableStream<Uint8Array> {
     this.#context.assertOpen('stream')
     checkOptions(options, ['signal', 'onProgress'], 'stream')
-    return this.#context.content.stream(this.record.content, transfer(options))
+    const inner = this.#context.content.stream(this.record.content, transfer(options)).getReader()
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          const { done, value } = await this.#orGone('stream', () => inner.read())
+          if (done) controller.close()
+          else controller.enqueue(value)
+        },
+        cancel: (reason) => inner.cancel(reason),
+      },
+      { highWaterMark: 0 },
+    )
   }
 
   /** A chunk that is missing because its record was deleted is no damage (tasks.md §8.2: read the document once more). */

@@ -71,7 +71,8 @@ export function content(pair: StorePair): void {
       const handle = await hub.datasets.open('x')
       await hub.deleteDatasets()
       await collectAll(hub)
-      await expect(handle?.load()).rejects.toMatchObject({ code: 'NOT_FOUND', reason: 'RECORD_DELETED' })
+      for (const read of [() => handle?.load(), () => handle?.rows(0, 1), () => handle?.stream().getReader().read()])
+        await expect(read()).rejects.toMatchObject({ code: 'NOT_FOUND', reason: 'RECORD_DELETED' })
     })
 
     it('content of a newer version is refused by name, and everything else goes on', async () => {
