@@ -13,9 +13,10 @@ export class Connection {
     // No busy timeout: waiting inside SQLite would stop this process's heartbeats. Waiting is asynchronous (with-lock.ts).
     this.database = typeof source === 'string' ? new (engine().DatabaseSync)(source, { readOnly, timeout: 0 }) : source
     try {
+      // The log grows while a long read keeps its snapshot; the limit gives the space back afterwards.
       // No mmap: a file that someone cuts short would end the process by SIGBUS, where a plain read gives an error.
       this.database.exec(
-        'PRAGMA busy_timeout=0; PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY',
+        'PRAGMA busy_timeout=0; PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864',
       )
     } catch (error) {
       this.close()

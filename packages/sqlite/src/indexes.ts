@@ -7,6 +7,7 @@ import type { Judge, Judgement } from './judge.ts'
 import type { OpenFile } from './open-file.ts'
 import type { Plan } from './plans.ts'
 import { MANY } from './reads.ts'
+import { sqlName } from './sql-name.ts'
 import { withLock } from './with-lock.ts'
 
 /** Makes expression indexes: those asked for, and those that queries deserve. */
@@ -32,7 +33,7 @@ export class Indexes {
       )
     })
     const name = nameOf(coll, keys, unique)
-    const create = `CREATE ${unique ? 'UNIQUE ' : ''}INDEX IF NOT EXISTS "${name}" ON "c_${coll}"(${columns.join(',')})`
+    const create = `CREATE ${unique ? 'UNIQUE ' : ''}INDEX IF NOT EXISTS "${name}" ON "c_${sqlName(coll)}"(${columns.join(',')})`
     throwIfAborted(signal, at)
     // Looked up without the write lock: a hub asks for all its indexes at every start.
     const found = await file.readers.all("SELECT 1 FROM sqlite_schema WHERE type='index' AND name=?", [name], signal)
@@ -84,7 +85,7 @@ export class Indexes {
   async #count(coll: string): Promise<number> {
     const rows = await this.#file.readers.all(
       "SELECT count(*) AS n FROM sqlite_schema WHERE type='index' AND tbl_name=? AND sql IS NOT NULL",
-      [`c_${coll}`],
+      [`c_${sqlName(coll)}`],
       undefined,
     )
     return rows[0]?.['n'] as number
@@ -109,5 +110,5 @@ function columnsOf(keys: Order, unique: boolean, refuse: (path: string) => HubEr
 
 function nameOf(coll: string, keys: Order, unique: boolean): string {
   const hash = createHash('sha256').update(JSON.stringify(keys.map((key) => [key.path, key.dir])))
-  return `${unique ? 'u' : 'i'}_${coll}_${hash.digest('hex').slice(0, 16)}`
+  return `${unique ? 'u' : 'i'}_${sqlName(coll)}_${hash.digest('hex').slice(0, 16)}`
 }

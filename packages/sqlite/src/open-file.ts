@@ -6,6 +6,7 @@ import { Readers } from './readers.ts'
 import { Scanner } from './scanner.ts'
 import { openSchema } from './schema.ts'
 import { Shapes } from './shapes.ts'
+import { sqlName } from './sql-name.ts'
 import { Commits } from './watch.ts'
 import { withLock } from './with-lock.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -93,21 +94,21 @@ export class OpenFile {
   /** Whether a reader finds the collection's table. */
   async isReadable(coll: string): Promise<boolean> {
     if (this.#tables.has(coll)) return true
-    const rows = await this.readers.all(TABLE, [`c_${coll}`], undefined)
+    const rows = await this.readers.all(TABLE, [`c_${sqlName(coll)}`], undefined)
     if (rows.length > 0) this.#tables.add(coll)
     return rows.length > 0
   }
 
   /** Inside a write transaction: whether the collection has a table. */
   hasTable(coll: string): boolean {
-    return this.#tables.has(coll) || this.writer.prepare(TABLE).get(`c_${coll}`) !== undefined
+    return this.#tables.has(coll) || this.writer.prepare(TABLE).get(`c_${sqlName(coll)}`) !== undefined
   }
 
   /** Inside a write transaction: makes the collection's table. */
   makeTable(coll: string): void {
     if (this.hasTable(coll)) return
     this.writer.database.exec(
-      `CREATE TABLE IF NOT EXISTS "c_${coll}"(_id TEXT PRIMARY KEY NOT NULL, body TEXT NOT NULL)`,
+      `CREATE TABLE IF NOT EXISTS "c_${sqlName(coll)}"(_id TEXT PRIMARY KEY NOT NULL, body TEXT NOT NULL)`,
     )
   }
 

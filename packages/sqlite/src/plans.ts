@@ -3,6 +3,7 @@ import { fieldSql } from './expressions.ts'
 import { compileFilter, compileOrder, type SqlValue, type Usage } from './filter.ts'
 import { filterShape } from './filter-shape.ts'
 import { SHAPES_VERSION, type Shapes } from './shapes.ts'
+import { sqlName } from './sql-name.ts'
 
 /** What one statement needs: the rows, and what is left to JavaScript. */
 export interface Plan {
@@ -74,7 +75,7 @@ export class Plans {
     const orderSql = order.length === 0 ? '' : compileOrder(order, coll, this.#shapes, filter.terms)
     const limited = limit !== undefined && filter.exact && orderSql !== undefined
     // The limit is a literal: SQLite looks at a bound one when it plans, and so prepares the statement anew for each call (measured: 10 times slower).
-    const rest = `FROM "c_${coll}" WHERE ${filter.sql}${orderSql ? ` ORDER BY ${orderSql}` : ''}${limited ? ` LIMIT ${Math.trunc(limit)}` : ''}`
+    const rest = `FROM "c_${sqlName(coll)}" WHERE ${filter.sql}${orderSql ? ` ORDER BY ${orderSql}` : ''}${limited ? ` LIMIT ${Math.trunc(limit)}` : ''}`
     return {
       sql: `SELECT body ${rest}`,
       checked: `SELECT body,(${SHAPES_VERSION}) AS v ${rest}`,

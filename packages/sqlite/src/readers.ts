@@ -3,6 +3,7 @@ import { Connection } from './connection.ts'
 import { isBusy } from './errors.ts'
 import type { SqlValue } from './filter.ts'
 import { SHAPES_VERSION } from './shapes.ts'
+import { sqlName } from './sql-name.ts'
 import { withLock } from './with-lock.ts'
 
 type Row = Record<string, unknown>
@@ -50,7 +51,9 @@ export class Readers {
 
   /** About how many rows a table has; never less by much, since rows are numbered upwards. */
   rowsAbout(coll: string): number {
-    return (this.#short.prepare(`SELECT coalesce(max(rowid),0) AS n FROM "c_${coll}"`).get() as Row)['n'] as number
+    return (this.#short.prepare(`SELECT coalesce(max(rowid),0) AS n FROM "c_${sqlName(coll)}"`).get() as Row)[
+      'n'
+    ] as number
   }
 
   /** The bodies of a query in batches. With a small `limit` it is read at once. */
@@ -64,17 +67,30 @@ export class Readers {
       yield (await this.all(sql, params, signal)).map((row) => row['body'] as string)
       return
     }
+    throwIfAborted(signal)
     const connection = this.#free.pop() ?? new Connection(this.#file, true)
-    const statement = connection.database.prepare(sql)
+    let held = true
+    const release = () => {
+      if (!held) return
+      held = false
+      rows?.return?.()
+      if (this.#closed || this.#free.length >= 4) connection.close()
+      else this.#free.push(connection)
+    }
     let rows: Iterator<Row> | undefined
     try {
+      const statement = connection.database.prepare(sql)
       const read = () => {
         rows ??= statement.iterate(...params) as Iterator<Row>
         const bodies: string[] = []
         const until = performance.now() + BATCH_MS
         for (;;) {
           const { done, value } = rows.next()
-          if (done === true) return { bodies, done: true }
+          if (done === true) {
+            // In the same step as it was taken, where few rows match: a thousand such reads at once need one connection, not a thousand.
+            release()
+            return { bodies, done: true }
+          }
           bodies.push(value['body'] as string)
           if (bodies.length >= BATCH_ROWS || performance.now() > until) return { bodies, done: false }
         }
@@ -88,9 +104,7 @@ export class Readers {
         await new Promise((resolve) => setImmediate(resolve))
       }
     } finally {
-      rows?.return?.()
-      if (this.#closed || this.#free.length >= 4) connection.close()
-      else this.#free.push(connection)
+      release()
     }
   }
 

@@ -4,11 +4,12 @@ import { withLock } from './with-lock.ts'
 
 /** The layout this version reads and writes, kept in `PRAGMA user_version`. */
 const VERSION = 1
+const SHAPES_TABLE = "SELECT 1 FROM sqlite_schema WHERE type='table' AND name='th_shapes'"
 
 /**
  * Makes or checks the schema. Several processes may do so at once.
  *
- * @throws UNSUPPORTED when a newer version wrote the file, before anything is touched.
+ * @throws UNSUPPORTED when a newer version wrote the file, INVALID when it is another program's; before anything is touched.
  */
 export async function openSchema(connection: Connection, lockTimeout: number, at: ErrorPlace): Promise<void> {
   const { database } = connection
@@ -17,11 +18,18 @@ export async function openSchema(connection: Connection, lockTimeout: number, at
     if (found > VERSION)
       throw new HubError(
         'UNSUPPORTED',
-        `${at.target} has layout ${found}, and this version of @tensorhub/sqlite reads up to ${VERSION}; upgrade it. Nothing was touched.`,
+        `${at.target} has layout ${found}, and this version of @tensorhub/sqlite reads up to ${VERSION}; upgrade it, or name another file if it is another program's. Nothing was touched.`,
         { at },
       )
+    // Many programs number their own layouts from 1 in the same place.
+    if (found === VERSION && database.prepare(SHAPES_TABLE).get() === undefined)
+      throw new HubError(
+        'INVALID',
+        `${at.target} is another program's database (its user_version is ${found}, and it has no th_shapes); name another file. Nothing was touched.`,
+        { at, path: 'file' },
+      )
   }
-  check(await withLock(version, lockTimeout))
+  await withLock(() => check(version()), lockTimeout)
   // The journal mode is kept in the file; switching it needs the file alone for a moment.
   await withLock(() => {
     const mode = database.prepare('PRAGMA journal_mode=WAL').get()?.['journal_mode']

@@ -13,6 +13,7 @@ import { sqliteCode } from './errors.ts'
 import { compileFilter } from './filter.ts'
 import type { OpenFile } from './open-file.ts'
 import { finish, type Plans } from './plans.ts'
+import { sqlName } from './sql-name.ts'
 
 /** Changes of documents, each one synchronous step inside the write transaction. */
 export class Writes {
@@ -30,7 +31,7 @@ export class Writes {
     const bodies = docs.map((doc) => this.#encode(coll, doc))
     const run = (writer: Connection) => {
       this.#file.makeTable(coll)
-      const insert = writer.prepare(`INSERT INTO "c_${coll}"(_id,body) VALUES(?,?)`)
+      const insert = writer.prepare(`INSERT INTO "c_${sqlName(coll)}"(_id,body) VALUES(?,?)`)
       for (const [i, doc] of docs.entries()) {
         this.#learn(writer, coll, doc)
         try {
@@ -77,9 +78,11 @@ export class Writes {
       if (!this.#file.hasTable(coll)) return 0
       const filter = compileFilter(where, coll, this.#file.shapes)
       if (filter.exact)
-        return Number(writer.prepare(`DELETE FROM "c_${coll}" WHERE ${filter.sql}`).run(...filter.params).changes)
+        return Number(
+          writer.prepare(`DELETE FROM "c_${sqlName(coll)}" WHERE ${filter.sql}`).run(...filter.params).changes,
+        )
       const docs = this.#matching(writer, coll, where, [], undefined)
-      const remove = writer.prepare(`DELETE FROM "c_${coll}" WHERE _id=?`)
+      const remove = writer.prepare(`DELETE FROM "c_${sqlName(coll)}" WHERE _id=?`)
       for (const doc of docs) remove.run(doc._id)
       return docs.length
     })
@@ -113,7 +116,7 @@ export class Writes {
     const body = this.#encode(coll, doc)
     this.#learn(writer, coll, doc)
     try {
-      writer.prepare(`UPDATE "c_${coll}" SET body=? WHERE _id=?`).run(body, doc._id)
+      writer.prepare(`UPDATE "c_${sqlName(coll)}" SET body=? WHERE _id=?`).run(body, doc._id)
     } catch (error) {
       throw this.#constraint(error, coll, doc)
     }

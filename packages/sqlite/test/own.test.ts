@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { IndexStore } from '@tensorhub/core'
@@ -279,6 +279,21 @@ describe('watch', () => {
 })
 
 describe('files', () => {
+  it("refuses another program's database before touching it, also one whose layout has our number", async () => {
+    for (const [version, code] of [
+      [1, 'INVALID'],
+      [7, 'UNSUPPORTED'],
+    ] as const) {
+      const file = join(await temporaryFolder(), 'notes.db')
+      const database = new DatabaseSync(file)
+      database.exec(`CREATE TABLE notes(text); PRAGMA user_version=${version}`)
+      database.close()
+      const before = await readFile(file)
+      await expect(openFile(file).open()).rejects.toMatchObject({ code, message: expect.stringContaining('another') })
+      expect(await readFile(file)).toEqual(before)
+    }
+  })
+
   it('refuses a newer layout before touching it', async () => {
     const file = join(await temporaryFolder(), 'newer.db')
     const database = new DatabaseSync(file)
@@ -334,3 +349,57 @@ describe('files', () => {
     expect(() => sqlite({ file: 'x', autoIndex: 1 } as never)).toThrow(/autoIndex/)
   })
 })
+
+describe('collections', () => {
+  it('whose names differ by case only are two, and so are their indexes', async () => {
+    const { store } = await temporaryIndex()
+    await store.insert('Logs', [{ _id: 'a', v: 1 }])
+    await store.insert('logs', [{ _id: 'b', v: 2 }])
+    expect((await collect(store.find('Logs', where({})))).map((doc) => doc._id)).toEqual(['a'])
+    expect((await collect(store.find('logs', where({})))).map((doc) => doc._id)).toEqual(['b'])
+    await store.ensureIndex('logs', keys('v'), { unique: true })
+    await store.ensureIndex('Logs', keys('v'), { unique: true })
+    await store.insert('logs', [{ _id: 'a', v: 1 }])
+    await expect(store.insert('Logs', [{ _id: 'c', v: 1 }])).rejects.toMatchObject({ code: 'EXISTS' })
+  })
+})
+
+describe('reads', () => {
+  it('of few documents, a thousand at once, open no files', async () => {
+    const { store } = await temporaryIndex()
+    await fill(store, 'c', 50, (v) => ({ v }))
+    await collect(store.find('c', where({})))
+    const before = await openFiles()
+    let most = 0
+    await Promise.all(
+      Array.from({ length: 1000 }, async () => {
+        let n = 0
+        for await (const _doc of store.find('c', where({}))) if (n++ === 25) most = Math.max(most, await openFiles())
+        expect(n).toBe(50)
+      }),
+    )
+    expect(most).toBeLessThan(before + 50)
+  })
+
+  it('that last while much is written leave no large log behind', async () => {
+    const { store, file } = await temporaryIndex()
+    const limit = 64 * 1024 * 1024
+    const write = (coll: string) => fill(store, coll, 4000, () => ({ text: 'x'.repeat(10_000) }))
+    await fill(store, 'c', 1000, (v) => ({ v }))
+    const reading = store.find('c', where({}))
+    await reading.next()
+    for (const coll of ['d', 'e']) await write(coll)
+    expect((await stat(`${file}-wal`)).size).toBeGreaterThan(limit)
+    await reading.return()
+    await write('f')
+    expect((await stat(`${file}-wal`)).size).toBeLessThanOrEqual(limit)
+  })
+})
+
+/** Files this process has open; 0 where the system does not tell. */
+async function openFiles(): Promise<number> {
+  return readdir('/proc/self/fd').then(
+    (names) => names.length,
+    () => 0,
+  )
+}
