@@ -71,7 +71,12 @@ export class BlobStore implements AsyncDisposable {
   ): Promise<{ info: BlobInfo; body: ReadableStream<Uint8Array> }> {
     const at = this.#at('read', checkKey(key))
     checkReadForm(o, at)
-    const { info, body } = await this.#life.run(at, o.signal, () => this.driver.read(key, o))
+    const { info, body } = await this.#life.run(at, o.signal, async () => {
+      const found = await this.driver.read(key, o)
+      // The caller has been told by now, and will never see this body: its file or socket would stay open.
+      if (o.signal?.aborted) await found.body.cancel(o.signal.reason)
+      return found
+    })
     return { info, body: withMappedErrors(body, (error) => asHubError(error, at)) }
   }
 
@@ -115,10 +120,14 @@ export class BlobStore implements AsyncDisposable {
         const { size: _known, ...rest } = o
         return this.driver.writeBytes(key, bytes, rest)
       }
-      return this.driver.write(key, exactSize(streamOfBody(body), size, o.signal, can.sizeMax), {
-        ...o,
-        ...(size === undefined ? {} : { size }),
-      })
+      const stream = exactSize(streamOfBody(body), size, o.signal, can.sizeMax)
+      try {
+        return await this.driver.write(key, stream, { ...o, ...(size === undefined ? {} : { size }) })
+      } catch (error) {
+        // A driver that failed before it looked at the body leaves its source open. One that has ended, or is being read, says so, and is well.
+        if (!stream.locked) await stream.cancel(error).catch(() => undefined)
+        throw error
+      }
     })
   }
 

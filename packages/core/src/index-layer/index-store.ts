@@ -88,7 +88,7 @@ export class IndexStore implements AsyncDisposable {
     checkCollection(coll, at)
     checkOptions(o, ['signal', 'order', 'limit', 'fields', 'after'], at)
     const order = withTieBreak(o.order ?? [])
-    if (o.limit !== undefined && (!Number.isInteger(o.limit) || o.limit < 0))
+    if (o.limit !== undefined && (!Number.isSafeInteger(o.limit) || o.limit < 0))
       throw new HubError('INVALID', 'limit must be a whole number from 0.', { at, path: 'limit' })
     const position = o.after === undefined ? undefined : decodeCursor(order, o.after)
     return this.#life.stream(at, o.signal, () => this.#find(coll, where, order, position, o))

@@ -317,3 +317,47 @@ describe('what core does for a driver', () => {
     })
   })
 })
+
+describe('nothing stays open', () => {
+  it('of a read that was aborted while the store was opening its body', async () => {
+    const { driver } = recordingBlobs(EVERYTHING)
+    const cancelled: unknown[] = []
+    let give = () => {}
+    const asked = new Promise<void>((resolve) => {
+      give = resolve
+    })
+    let opened = () => {}
+    const opening = new Promise<void>((resolve) => {
+      opened = resolve
+    })
+    const store = openBlobs({
+      ...driver,
+      async read(key, o) {
+        give()
+        await opening
+        const { info } = await driver.read(key, o)
+        return { info, body: new ReadableStream({ cancel: (reason) => void cancelled.push(reason) }) }
+      },
+    })
+    const stop = new AbortController()
+    const read = store.read('k', { signal: stop.signal })
+    await asked
+    stop.abort('enough')
+    await expect(read).rejects.toMatchObject({ code: 'ABORTED' })
+    opened()
+    await store.close()
+    expect(cancelled).toEqual(['enough'])
+  })
+
+  it('of the source of a write whose driver failed before it looked at the body', async () => {
+    const { driver } = recordingBlobs(EVERYTHING)
+    const store = openBlobs({ ...driver, write: () => Promise.reject(new Error('no file could be made')) })
+    const cancelled: unknown[] = []
+    const source = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(new Uint8Array(10)),
+      cancel: (reason) => void cancelled.push(reason),
+    })
+    await expect(store.write('k', source)).rejects.toMatchObject({ code: 'UNKNOWN' })
+    expect(cancelled).toEqual([expect.objectContaining({ message: 'no file could be made' })])
+  })
+})
