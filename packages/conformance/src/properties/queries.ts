@@ -42,10 +42,23 @@ export function stepsOf(docs: readonly Doc[], count: number): fc.Arbitrary<Step[
     { weight: 1, arbitrary: fc.tuple(anywhere, somewhere).map(([path, { value }]) => ({ path, value })) },
   )
   const leaf = place.chain((at) => condition(at, somewhere).map((operators): RawFilter => ({ [at.path]: operators })))
+  const texts = found.flatMap(({ path, value }) => (typeof value === 'string' ? [{ path, value }] : []))
+  // Text operators where there is text: elsewhere they all say no.
+  const textLeaf =
+    texts.length === 0
+      ? leaf
+      : fc.constantFrom(...texts).chain(({ path, value }) => {
+          const { head, part } = piecesOf(value)
+          return fc.oneof(
+            head.map((text): RawFilter => ({ [path]: { $prefix: text } })),
+            part.map((text): RawFilter => ({ [path]: { $contains: text } })),
+          )
+        })
   const byId = fc.constantFrom(...docs).map((doc): RawFilter => ({ _id: doc._id }))
   const two = fc.tuple(leaf, leaf)
   const filter: fc.Arbitrary<RawFilter> = fc.oneof(
-    { weight: 10, arbitrary: leaf },
+    { weight: 9, arbitrary: leaf },
+    { weight: 1, arbitrary: textLeaf },
     { weight: 1, arbitrary: byId },
     { weight: 1, arbitrary: fc.constant({}) },
     { weight: 2, arbitrary: two.map((of) => ({ $and: of })) },
@@ -129,6 +142,17 @@ function changeOf(parts: readonly (readonly [string, { set: Value } | 'unset' | 
   return { set, inc, unset }
 }
 
+/** Beginnings and pieces of a text, and of texts that look like it: in the other case, with a mark in place of a letter. */
+function piecesOf(text: string): { readonly head: fc.Arbitrary<string>; readonly part: fc.Arbitrary<string> } {
+  const whole = fc.constantFrom(text, text, text.toUpperCase(), text.toLowerCase(), text.replace(/\w/, '%'))
+  const from = fc.integer({ min: 0, max: 3 })
+  const length = fc.integer({ min: 0, max: 3 })
+  return {
+    head: fc.tuple(whole, length).map(([all, n]) => [...all].slice(0, n).join('')),
+    part: fc.tuple(whole, from, length).map(([all, at, n]) => [...all].slice(at, at + n).join('')),
+  }
+}
+
 /** A condition on one path: the value found there, or near it, under every operator. */
 function condition(at: Found, somewhere: fc.Arbitrary<Found>): fc.Arbitrary<unknown> {
   const own = isOperand(at.value) ? at.value : null
@@ -142,11 +166,7 @@ function condition(at: Found, somewhere: fc.Arbitrary<Found>): fc.Arbitrary<unkn
   )
   const several = fc.array(operand, { maxLength: 4 })
   const range = fc.constantFrom('$gt', '$gte', '$lt', '$lte')
-  const text = typeof own === 'string' ? own : 'a'
-  const part = fc
-    .tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 3 }))
-    .map(([from, length]) => [...text].slice(from, from + length).join(''))
-  const head = fc.integer({ min: 0, max: 3 }).map((length) => [...text].slice(0, length).join(''))
+  const { head, part } = piecesOf(typeof own === 'string' ? own : 'a')
   const pattern = fc.constantFrom('^a', 'b$', 'a.', '[ab]', '^.$', 'B', 'a|b', '^$', '\\d', 'é')
   const operators: fc.Arbitrary<Record<string, unknown>> = fc.oneof(
     { weight: 2, arbitrary: operand.map((value) => ({ $eq: value })) },
