@@ -1,5 +1,6 @@
+import { statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
-import { type ErrorPlace, throwIfAborted } from '@tensorhub/core'
+import { type ErrorPlace, HubError, throwIfAborted } from '@tensorhub/core'
 import { Connection } from './connection.ts'
 import { mapError } from './errors.ts'
 import { Readers } from './readers.ts'
@@ -23,16 +24,19 @@ export class OpenFile {
   readonly queue: WriteQueue
   /** Collections whose tables were seen committed. Tables are never dropped. */
   readonly #tables = new Set<string>()
+  readonly #identity: string | undefined
 
   private constructor(path: string, lockTimeout: number, writer: Connection, readers: Readers) {
     this.path = path
     this.lockTimeout = lockTimeout
     this.writer = writer
     this.readers = readers
+    this.#identity = identityOf(path)
     this.scanner = new Scanner(path)
     this.shapes.refresh(writer)
     this.queue = new WriteQueue(writer, lockTimeout, {
       begun: () => this.shapes.refresh(writer),
+      committing: () => this.#assertInPlace(),
       rolledBack: () => this.shapes.rolledBack(),
       committed: () => this.commits.committed(),
     })
@@ -81,6 +85,16 @@ export class OpenFile {
     }
   }
 
+  /** An unlinked file takes writes without complaint, and gives its bytes back to the disk at the last close: what was acknowledged would be lost. */
+  #assertInPlace(): void {
+    if (identityOf(this.path) === this.#identity) return
+    throw new HubError(
+      'UNAVAILABLE',
+      `${this.path} was deleted, moved or replaced while it was open, so nothing was written. Close this hub and connect again.`,
+      { at: { scheme: 'sqlite', op: 'write', target: this.path }, reason: 'FILE_GONE' },
+    )
+  }
+
   /** Whether a collection has a table, as far as is known without asking. */
   isKnown(coll: string): boolean {
     return this.#tables.has(coll)
@@ -115,6 +129,12 @@ export class OpenFile {
   at(op: string, coll: string): ErrorPlace {
     return { scheme: 'sqlite', op, target: `${this.path} ${coll}` }
   }
+}
+
+/** What tells a file from another one under the same name; undefined where there is none. */
+function identityOf(path: string): string | undefined {
+  const info = statSync(path, { bigint: true, throwIfNoEntry: false })
+  return info && `${info.dev}:${info.ino}`
 }
 
 const TABLE = "SELECT 1 FROM sqlite_schema WHERE type='table' AND name=?"

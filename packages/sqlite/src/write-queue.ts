@@ -30,6 +30,7 @@ export class WriteQueue {
   readonly #connection: Connection
   readonly #lockTimeout: number
   readonly #begun: () => void
+  readonly #committing: () => void
   readonly #rolledBack: () => void
   readonly #committed: () => void
   #waiting: Write[] = []
@@ -39,11 +40,18 @@ export class WriteQueue {
   constructor(
     connection: Connection,
     lockTimeout: number,
-    on: { readonly begun: () => void; readonly rolledBack: () => void; readonly committed: () => void },
+    on: {
+      readonly begun: () => void
+      /** Throws to have the transaction rolled back. */
+      readonly committing: () => void
+      readonly rolledBack: () => void
+      readonly committed: () => void
+    },
   ) {
     this.#connection = connection
     this.#lockTimeout = lockTimeout
     this.#begun = on.begun
+    this.#committing = on.committing
     this.#rolledBack = on.rolledBack
     this.#committed = on.committed
   }
@@ -141,6 +149,7 @@ export class WriteQueue {
           write.failure = { error }
         }
       }
+      this.#committing()
       this.#connection.prepare('COMMIT').run()
     } catch (error) {
       this.#waiting.splice(0, taken.length)

@@ -1,5 +1,5 @@
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { IndexStore } from '@tensorhub/core'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -403,3 +403,27 @@ async function openFiles(): Promise<number> {
     () => 0,
   )
 }
+
+describe('a file that is taken away while it is open', () => {
+  const gone = { code: 'UNAVAILABLE', reason: 'FILE_GONE', retryable: false }
+
+  it('takes no more writes: an unlinked file would acknowledge them and lose them', async () => {
+    const { store, file } = await temporaryIndex()
+    await store.insert('c', [{ _id: 'a' }])
+    await rm(dirname(file), { recursive: true })
+    await expect(store.insert('c', [{ _id: 'b' }])).rejects.toMatchObject(gone)
+    await expect(store.update('c', where({ _id: 'a' }), { set: { v: 1 } })).rejects.toMatchObject(gone)
+    await expect(store.delete('c', where({ _id: 'a' }))).rejects.toMatchObject(gone)
+  })
+
+  it('nor does one in whose place another lies; the other is found by opening again', async () => {
+    const { store, file } = await temporaryIndex()
+    await store.insert('c', [{ _id: 'a' }])
+    for (const name of [file, `${file}-wal`, `${file}-shm`]) await rename(name, `${name}.old`)
+    const other = openFile(file)
+    await other.insert('c', [{ _id: 'b' }])
+    await expect(store.insert('c', [{ _id: 'c' }])).rejects.toMatchObject(gone)
+    await store.close()
+    expect((await collect(openFile(file).find('c', where({})))).map((doc) => doc._id)).toEqual(['b'])
+  })
+})

@@ -17,6 +17,8 @@ export const REASONS: Readonly<Record<string, string>> = {
     '`update` or `delete` of a namespace was given no filter. For everything of the project say so: `{ _id: { $exists: true } }`.',
   FIELD_NAME:
     'A filter of a namespace names `modelName` where the document has `model_name`. Use the name in the message.',
+  FILE_GONE:
+    'The index file was deleted, moved or replaced while a hub had it open. Nothing was written; close the hub and connect again.',
   IMPORT_LINK: 'A task script imports a file through a symbolic link that leaves its folder. Copy the file.',
   IMPORT_OUTSIDE:
     'A task script imports a file from outside of its folder, which could not be sent along. Move the script up, or the file in.',
