@@ -46,6 +46,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   SPAWN: 'The machine could not start another process. The attempt does not count.',
   TOO_LARGE: 'The value does not fit into one array in memory. Read it in parts: `handle.rows()` or `handle.stream()`.',
   UNKNOWN_SCHEME: 'No adapter knows the scheme of this URL; the message lists those that are known.',
+  VALUE_CHANGED: 'The value was changed while it was being saved. Wait until `save` has settled, and save again.',
   VALUE_REFUSED:
     'A value that cannot be stored: a function, a symbol, a class instance, a cycle, a number that may have been rounded. `path` names it.',
   WAIT_TIMEOUT: '`wait` reached its `timeout`; the message says how many tasks are left, and whether a runner has any.',
