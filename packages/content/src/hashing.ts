@@ -17,112 +17,129 @@ export function hashHere(bytes: Uint8Array): string {
 const THREAD = `
 const { createHash } = require('node:crypto')
 const { parentPort } = require('node:worker_threads')
-parentPort.on('message', ({ number, shared, length }) => {
-  parentPort.postMessage({ number, hex: createHash('sha256').update(new Uint8Array(shared, 0, length)).digest('hex') })
+parentPort.on('message', ({ shared, length }) => {
+  parentPort.postMessage(createHash('sha256').update(new Uint8Array(shared, 0, length)).digest('hex'))
 })`
 
-/** Jobs a thread has at once: while it hashes one, the bytes of the next are copied, so that it never waits for them. */
-const LANES = 2
+/** Bytes hashed between two turns of the event loop: well below a millisecond. */
+const STEP = 1024 * 1024
 
-interface Reply {
-  readonly number: number
-  readonly hex: string
+/** A thread's own heap holds messages and little else; left alone, it grows to tens of MiB before it is cleaned. */
+const SMALL = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16 }
+
+/** A thread, and what it was asked and has not answered yet, in order: it answers in order. */
+interface Thread {
+  readonly worker: Worker
+  readonly asked: { readonly resolve: (hex: string) => void; readonly reject: (error: Error) => void }[]
 }
 
-/** One thread, with memory it shares for each of its jobs. */
-class HashThread {
-  readonly #worker = new Worker(THREAD, { eval: true, execArgv: [] })
-  readonly #pending = new Map<number, { resolve(hex: string): void; reject(error: Error): void }>()
-  readonly #free: SharedArrayBuffer[] = Array.from({ length: LANES }, () => new SharedArrayBuffer(0))
-  readonly #onEnd: (thread: HashThread) => void
-  #numbers = 0
-  busy = 0
-
-  constructor(onEnd: (thread: HashThread) => void) {
-    this.#onEnd = onEnd
-    // Idle threads must not keep the process alive.
-    this.#worker.unref()
-    this.#worker.on('message', ({ number, hex }: Reply) => this.#pending.get(number)?.resolve(hex))
-    this.#worker.on('error', (error: Error) => this.#end(error))
-    this.#worker.on('exit', (code) => this.#end(new Error(`A hashing thread ended with code ${code}.`)))
-  }
-
-  async hash(bytes: Uint8Array): Promise<string> {
-    let shared = this.#free.pop() ?? new SharedArrayBuffer(0)
-    if (shared.byteLength < bytes.byteLength) shared = new SharedArrayBuffer(bytes.byteLength)
-    new Uint8Array(shared, 0, bytes.byteLength).set(bytes)
-    const number = this.#numbers++
-    this.#worker.ref()
-    try {
-      return await new Promise<string>((resolve, reject) => {
-        this.#pending.set(number, { resolve, reject })
-        this.#worker.postMessage({ number, shared, length: bytes.byteLength })
-      })
-    } finally {
-      this.#pending.delete(number)
-      this.#free.push(shared)
-      if (this.#pending.size === 0) this.#worker.unref()
-    }
-  }
-
-  /** For tests. */
-  terminate(): Promise<number> {
-    return this.#worker.terminate()
-  }
-
-  #end(error: Error): void {
-    this.#onEnd(this)
-    for (const { reject } of this.#pending.values()) reject(error)
-  }
-}
-
-/** Hashes on worker threads. Bytes are copied into memory shared with the thread: posting them would copy too, and slower (measured 5×). */
+/**
+ * Hashes on worker threads. Bytes are copied into memory shared with the thread: posting them would copy too, and slower (measured 5×). One piece of
+ * memory more than threads is in use, so that the next bytes are there when a thread has finished. While all of it is, this thread hashes one of those
+ * that wait, without a copy and in steps that keep the event loop alive: copying all for others costs a sixth of the hashing itself (measured).
+ */
 export class HashPool {
-  readonly #threads: HashThread[] = []
-  readonly #waiting: (() => void)[] = []
   readonly #size: number
+  readonly #threads: Thread[] = []
+  readonly #free: SharedArrayBuffer[] = []
+  #used = 0
+  readonly #waiting: ((memory: SharedArrayBuffer | undefined) => void)[] = []
+  #hashesHere = false
 
-  /** @param size Threads; one more than processors, so that none of these waits while a thread is handed its bytes. */
-  constructor(size = Math.min(5, availableParallelism() + 1)) {
+  /** @param size Threads at most. They are begun when there is work for them. */
+  constructor(size = Math.min(4, availableParallelism())) {
     this.#size = size
   }
 
   /** `sha256:` and hex. A thread that dies takes its jobs with it, and is not asked again. */
   async hash(bytes: Uint8Array): Promise<string> {
-    const thread = await this.#take()
+    let memory = this.#free.pop() ?? this.#more() ?? (await this.#turn())
+    if (memory === undefined) return this.#hashHere(bytes)
     try {
-      return `sha256:${await thread.hash(bytes)}`
+      if (memory.byteLength < bytes.byteLength) memory = new SharedArrayBuffer(bytes.byteLength)
+      new Uint8Array(memory, 0, bytes.byteLength).set(bytes)
+      return `sha256:${await this.#ask({ shared: memory, length: bytes.byteLength })}`
     } finally {
-      thread.busy--
-      this.#waiting.shift()?.()
+      this.#give(memory)
     }
+  }
+
+  /** Memory when some is given back, or undefined when this thread is free to hash. */
+  #turn(): Promise<SharedArrayBuffer | undefined> | undefined {
+    if (this.#hashesHere) return new Promise((resolve) => this.#waiting.push(resolve))
+    this.#hashesHere = true
+    return undefined
+  }
+
+  async #hashHere(bytes: Uint8Array): Promise<string> {
+    try {
+      const hash = createHash('sha256')
+      for (let at = 0; at < bytes.byteLength; at += STEP) {
+        hash.update(bytes.subarray(at, at + STEP))
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      return `sha256:${hash.digest('hex')}`
+    } finally {
+      const next = this.#waiting.shift()
+      this.#hashesHere = next !== undefined
+      next?.(undefined)
+    }
+  }
+
+  #more(): SharedArrayBuffer | undefined {
+    if (this.#used > this.#size) return undefined
+    this.#used++
+    return new SharedArrayBuffer(0)
   }
 
   /** Ends all threads; the next job starts new ones. For tests of threads that die. */
   async terminate(): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.terminate()))
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
   }
 
-  async #take(): Promise<HashThread> {
-    for (;;) {
-      const free = this.#free()
-      if (free !== undefined) return free
-      await new Promise<void>((go) => this.#waiting.push(go))
-    }
+  #give(memory: SharedArrayBuffer): void {
+    const next = this.#waiting.shift()
+    if (next !== undefined) next(memory)
+    else this.#free.push(memory)
   }
 
-  /** A thread with room for a job, which is counted; undefined when all are busy. */
-  #free(): HashThread | undefined {
-    let least = this.#threads.toSorted((a, b) => a.busy - b.busy)[0]
-    if ((least === undefined || least.busy > 0) && this.#threads.length < this.#size) {
-      least = new HashThread((ended) => {
-        const at = this.#threads.indexOf(ended)
-        if (at >= 0) this.#threads.splice(at, 1)
-      })
-      this.#threads.push(least)
+  #ask(job: { readonly shared: SharedArrayBuffer; readonly length: number }): Promise<string> {
+    const thread = this.#leastBusy()
+    return new Promise((resolve, reject) => {
+      thread.asked.push({ resolve, reject })
+      thread.worker.ref()
+      thread.worker.postMessage(job)
+    })
+  }
+
+  #leastBusy(): Thread {
+    let least: Thread | undefined
+    for (const thread of this.#threads)
+      if (least === undefined || thread.asked.length < least.asked.length) least = thread
+    if (least !== undefined && (least.asked.length === 0 || this.#threads.length >= this.#size)) return least
+    const begun = this.#begin()
+    this.#threads.push(begun)
+    return begun
+  }
+
+  #begin(): Thread {
+    const thread: Thread = {
+      worker: new Worker(THREAD, { eval: true, execArgv: [], resourceLimits: SMALL }),
+      asked: [],
     }
-    if (least === undefined || least.busy >= LANES) return undefined
-    least.busy++
-    return least
+    // A thread that failed is not asked again.
+    const failed = (error: Error) => {
+      const at = this.#threads.indexOf(thread)
+      if (at >= 0) this.#threads.splice(at, 1)
+      for (const { reject } of thread.asked.splice(0)) reject(error)
+    }
+    thread.worker.on('message', (hex: string) => {
+      thread.asked.shift()?.resolve(hex)
+      // Idle threads must not keep the process alive.
+      if (thread.asked.length === 0) thread.worker.unref()
+    })
+    thread.worker.on('error', failed)
+    thread.worker.on('exit', (code) => failed(new Error(`The hashing thread ended with code ${code}.`)))
+    return thread
   }
 }

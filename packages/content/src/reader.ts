@@ -16,6 +16,8 @@ export interface LoadOptions extends Call {
 /** Bytes of chunks that are read, hashed and decoded at once. */
 const IN_FLIGHT = 96 * 1024 * 1024
 const FILE_AHEAD = 2
+/** Bytes of a file given to the consumer at once. */
+const FILE_PIECE = 256 * 1024
 
 /** Reads chunks, each verified by its hash before any byte of it is given out. */
 export class ChunkReader {
@@ -158,41 +160,58 @@ export class ChunkReader {
     return { dtype: tensor.dtype, shape: [to - from, ...tensor.shape.slice(1)], bytes: out }
   }
 
-  /** The bytes of a file in order, a few chunks ahead of the consumer. */
+  /**
+   * The bytes of a file in order, a few chunks ahead of the consumer. Chunks are read into the same few pieces of memory again and again, and given out
+   * as small copies: garbage of the size of chunks is collected too late to keep the process small.
+   */
   stream(manifest: FullManifest, o: LoadOptions): ReadableStream<Uint8Array> {
     const [file] = manifest.tensors
     const extents = file?.at ?? []
-    const ahead: Promise<Uint8Array>[] = []
+    const chunks = extents.map(([number]) => manifest.chunks[number] as ManifestChunk)
+    const most = chunks.reduce((size, chunk) => Math.max(size, chunk.size), 0)
+    const free: ArrayBuffer[] = []
+    const ahead: { readonly memory: ArrayBuffer; readonly chunk: Promise<Uint8Array> }[] = []
     const stop = new AbortController()
     const signal = o.signal ? AbortSignal.any([o.signal, stop.signal]) : stop.signal
+    const at = { scheme: 'content', op: 'load' }
     let next = 0
     let done = 0
+    let current: { readonly memory: ArrayBuffer; readonly bytes: Uint8Array; at: number } | undefined
     const begin = () => {
-      while (ahead.length < FILE_AHEAD && next < extents.length) {
-        const [number] = extents[next++] as readonly [number, number, number]
-        const chunk = this.chunk(manifest.chunks[number] as ManifestChunk, { signal }, manifest.bytes)
+      for (; ahead.length < FILE_AHEAD && next < chunks.length; next++) {
+        const it = chunks[next] as ManifestChunk
+        const memory = free.pop() ?? allocate(most, `The chunk '${it.key}'`).buffer
+        const chunk = this.chunk(it, { signal }, manifest.bytes, new Uint8Array(memory, 0, it.size))
         // A failure is given to the consumer when it gets there; until then it must not count as unhandled.
         chunk.then(undefined, () => undefined)
-        ahead.push(chunk)
+        ahead.push({ memory, chunk })
       }
     }
     return new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
-          begin()
-          const chunk = ahead.shift()
-          if (chunk === undefined) {
-            throwIfAborted(o.signal, { scheme: 'content', op: 'load' })
-            return controller.close()
-          }
           try {
-            const bytes = await chunk
+            if (current === undefined) {
+              begin()
+              const first = ahead.shift()
+              if (first === undefined) {
+                throwIfAborted(o.signal, at)
+                return controller.close()
+              }
+              current = { memory: first.memory, bytes: await first.chunk, at: 0 }
+              begin()
+            }
             // What was read ahead is not given to a caller who gave up meanwhile.
-            throwIfAborted(o.signal, { scheme: 'content', op: 'load' })
-            done += bytes.byteLength
+            throwIfAborted(o.signal, at)
+            const piece = current.bytes.slice(current.at, current.at + FILE_PIECE)
+            current.at += piece.byteLength
+            if (current.at === current.bytes.byteLength) {
+              free.push(current.memory)
+              current = undefined
+            }
+            done += piece.byteLength
             o.onProgress?.({ phase: 'load', bytes: done, total: manifest.bytes })
-            controller.enqueue(bytes)
-            begin()
+            controller.enqueue(piece)
           } catch (error) {
             stop.abort(error)
             throw error

@@ -60,7 +60,12 @@ const HERE = 256 * 1024
 const TREE_INLINE = 16 * 1024
 /** Bytes on their way to the store at once. */
 const IN_FLIGHT = 64 * 1024 * 1024
-const BATCH = 64 * 1024 * 1024
+/** Chunks are placed as soon as there are so many bytes of them: new ones are uploaded while others are hashed. */
+const BATCH = 16 * 1024 * 1024
+/** So many while all turn out to be stored already: pinning them is a durable commit a batch and nothing else. */
+const BATCH_HELD = IN_FLIGHT
+/** So many chunks are placed at once at most. */
+const BATCH_CHUNKS = 64
 const ATTEMPTS = 5
 
 /** Steps S1 to S6 of the write protocol (tasks.md §8.2): data, then the chunks' rows, then the document, then a look back. */
@@ -202,6 +207,7 @@ export class ContentWriter {
     const signal = o.signal ? AbortSignal.any([o.signal, stop.signal]) : stop.signal
     let batch: NewChunk[] = []
     let batched = 0
+    let enough = BATCH
     const flush = () => {
       const some = batch
       const size = batched
@@ -212,6 +218,8 @@ export class ContentWriter {
         throwIfAborted(signal)
         await this.#rows.renew(placement, { signal })
         await this.#rows.place(some, placement, { signal }, progress)
+        const isNew = ({ id }: NewChunk) => placement.fresh.has((placement.placed.get(id) as PlacedChunk).key)
+        enough = some.some(isNew) ? BATCH : BATCH_HELD
       })
       uploads.push(
         upload.catch((error: unknown) => {
@@ -233,7 +241,7 @@ export class ContentWriter {
       started.add(id)
       batch.push({ id, size: bytes.byteLength, raw: () => bytes, rehash: () => hash(bytes) })
       batched += bytes.byteLength
-      if (batched >= BATCH / 4 || batch.length >= 64) flush()
+      if (batched >= enough || batch.length >= BATCH_CHUNKS) flush()
     })
     const hashed = await Promise.allSettled(hashes)
     flush()

@@ -21,3 +21,14 @@ it('threads that die fail the jobs they have, not those that come after, and lea
   expect(await Promise.all(pieces.map((bytes) => pool.hash(bytes)))).toEqual(pieces.map(hashHere))
   await pool.terminate()
 })
+
+it('more pieces at once than threads, small and large in turn: each gets the hash of its own bytes', async () => {
+  const pool = new HashPool(1)
+  // More than two steps of the event loop, less than one, and nothing at all.
+  const sizes = [2_500_001, 1000, 0, 3_000_000, 70_000, 2_000_000, 1, 4_194_304]
+  const large = sizes.map((size, i) => new Uint8Array(size).fill(i + 1))
+  const expected = large.map(hashHere)
+  for (let round = 0; round < 3; round++)
+    expect(await Promise.all(large.map((bytes) => pool.hash(bytes)))).toEqual(expected)
+  await pool.terminate()
+})
