@@ -133,7 +133,9 @@ class Encoder {
     const prototype: unknown = Object.getPrototypeOf(value)
     if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
       throw refuse(
-        `A ${value.constructor?.name ?? 'class instance'} cannot be stored; give plain objects, arrays, typed arrays or tensors`,
+        types.isPromise(value)
+          ? 'A Promise cannot be stored; await it'
+          : `A ${value.constructor?.name || 'class instance'} cannot be stored; give plain objects, arrays, typed arrays or tensors`,
         path,
       )
     }

@@ -61,7 +61,9 @@ class FilterParser {
   #operators(path: Path, value: unknown, at: string, depth: number): Predicate[] {
     if (!isPlain(value))
       throw notHere(
-        'Only null, booleans, numbers, bigints, strings, Dates and arrays of them can be compared with.',
+        value instanceof RegExp
+          ? REGEXP
+          : 'Only null, booleans, numbers, bigints, strings, Dates and arrays of them can be compared with.',
         at,
       )
     const keys = Object.keys(value)
@@ -216,9 +218,12 @@ function operand(value: unknown, at: string, depth = 0): Operand {
     return Array.from(value, (part, i) => operand(part, join(at, String(i)), depth + 1))
   }
   if (value === undefined) throw invalid('The value is undefined; leave the field out, or compare with null.', at)
+  if (value instanceof RegExp) throw notHere(REGEXP, at)
   if (typeof value === 'object') throw notHere('Objects cannot be compared with; name the fields by dotted paths.', at)
   throw invalid(`A ${typeof value} cannot be compared with.`, at)
 }
+
+const REGEXP = "A RegExp is no operand; write { $regex: 'pattern', $options: 'i' }."
 
 function isObjectLike(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)

@@ -190,4 +190,11 @@ describe('parsing', () => {
       { numRuns: 3000 },
     )
   })
+
+  it('says how a pattern is written where a RegExp is given', () => {
+    for (const input of [{ a: /x/ }, { a: { $in: [/x/] } }])
+      expect(() => parseFilter(input)).toThrow(
+        expect.objectContaining({ code: 'INVALID', message: expect.stringContaining('$regex') }),
+      )
+  })
 })

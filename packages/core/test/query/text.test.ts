@@ -129,6 +129,13 @@ describe('text form', () => {
     expect(only(text)).toEqual(expected)
   })
 
+  it('says that a sign stands behind its field without a space', () => {
+    for (const text of ['accuracy >= 0.9', 'mlp = 5', '>=5'])
+      expect(() => read(text)).toThrow(
+        expect.objectContaining({ code: 'INVALID', message: expect.stringContaining('without a space') }),
+      )
+  })
+
   it('takes directives anywhere', () => {
     expect(read('sort:-time,+loss a:1 limit:5 after:abc-_9')).toEqual({
       filter: { a: 1 },

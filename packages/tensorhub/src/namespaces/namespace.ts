@@ -63,7 +63,11 @@ export class Namespace<R extends HubRecord> {
     const parsed = this.parse(filter, op, ['sort', 'limit', 'after'])
     const limit = options?.limit ?? parsed.limit
     if (limit !== undefined && (!Number.isInteger(limit) || limit < 0))
-      throw this.invalid(op, `limit must be a whole number from 0, not ${String(limit)}.`, 'limit')
+      throw this.invalid(
+        op,
+        `limit must be a whole number from 0, not ${typeof limit === 'number' ? limit : `a ${typeof limit}`}.`,
+        'limit',
+      )
     const after = options?.after ?? parsed.after
     if (after !== undefined && typeof after !== 'string')
       throw this.invalid(op, "after must be a cursor: the text that a find's 'cursor' gave.", 'after')
@@ -142,19 +146,21 @@ export class Namespace<R extends HubRecord> {
         throw this.invalid(op, `'tags' is one list of strings; set it whole.`, String(path))
     }
     if (set !== undefined && Object.hasOwn(set, 'tags')) checkTags(this.collection, { tags: set['tags'] }, op)
+    if (Object.keys(set ?? {}).length === 0 && (unset ?? []).length === 0)
+      throw this.invalid(op, `The change of ${op} is empty; give set or unset.`, 'change')
     return { ...(set ? { set } : {}), ...(unset ? { unset } : {}) }
   }
 
   /**
    * Events of matching records from now on. Changes that follow each other quickly may be one event. The loop ends by `break`, with ABORTED when
-   * the signal aborts, with CLOSED when the hub closes.
+   * the signal aborts, with CLOSED when the hub closes; a loop that waits keeps the process alive.
    */
   watch(filter?: FilterInput<R>, options?: Call): AsyncIterable<IndexEvent> {
     const op = this.op('watch')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
     const where = this.confine(this.parse(filter, op).where)
-    return this.context.streams.track(op, options?.signal, (signal) =>
+    return this.context.streams.await(op, options?.signal, (signal) =>
       this.context.index.watch(this.collection, where, { signal }),
     )
   }

@@ -28,6 +28,28 @@ export class OpenStreams {
     }
   }
 
+  /**
+   * The same for a stream of what others will do. While its reader waits, the process lives on, whatever the driver waits with: a program that only
+   * watches has nothing else to keep it. A reader who does not ask keeps nothing.
+   */
+  async *await<T>(
+    op: string,
+    signal: AbortSignal | undefined,
+    begin: (signal: AbortSignal) => AsyncGenerator<T, void, undefined>,
+  ): AsyncGenerator<T, void, undefined> {
+    const source = this.track(op, signal, begin)
+    try {
+      for (;;) {
+        const awake = setInterval(() => undefined, 2 ** 30)
+        const next = await source.next().finally(() => clearInterval(awake))
+        if (next.done) return
+        yield next.value
+      }
+    } finally {
+      await source.return()
+    }
+  }
+
   async close(): Promise<void> {
     this.#closing.abort(new Error('the hub was closed'))
     // A stream that fails while it ends tells its own reader.

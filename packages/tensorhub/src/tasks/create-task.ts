@@ -40,6 +40,11 @@ export const REFUSED = ['requires', 'dependsOn', 'timeout'] as const
 /** Longer ones would only delay the discovery of a dead runner. */
 const LONGEST_LEASE = 7 * 24 * 3_600_000
 
+/** A name without case and underscores: `hyperparameters` as a tag would silently leave a task without any. */
+function plain(name: string): string {
+  return name.replaceAll('_', '').toLowerCase()
+}
+
 /**
  * Uploads a task: its script's files as content, its document pending.
  *
@@ -94,6 +99,15 @@ export async function createTask(
     throw invalid('idempotencyKey', "'idempotencyKey' must be a non-empty string.")
   const lease = spec.lease === undefined ? LEASE : parseDuration(spec.lease, 'lease')
   if (lease < 1000 || lease > LONGEST_LEASE) throw invalid('lease', "'lease' must be from 1 s to 7 days.")
+  for (const tag of Object.keys(tags)) {
+    const option = SPEC_KEYS.find((key) => plain(key) === plain(tag))
+    if (option !== undefined)
+      throw new HubError('INVALID', `'${tag}' is not a tag of a task: give it as the option '${option}'.`, {
+        at,
+        path: tag,
+        reason: 'RESERVED_TAG',
+      })
+  }
   const checked = checkTags('tasks', tags, 'createTask')
   const collected = await collectScript(script)
   const fixed =

@@ -109,6 +109,8 @@ export function refusals(pair: StorePair): void {
         await expect(loose(hub).logs['delete']?.(filter)).rejects.toMatchObject(empty)
         await expect(loose(hub).models['update']?.(filter, { set: { a: 1 } })).rejects.toMatchObject(empty)
       }
+      for (const change of [{}, { set: {} }, { unset: [] }])
+        await expect(hub.models.update({ a: 1 }, change)).rejects.toMatchObject({ code: 'INVALID', path: 'change' })
       expect([await hub.models.count(), await hub.logs.count()]).toEqual([1, 1])
     })
 
@@ -123,6 +125,7 @@ export function refusals(pair: StorePair): void {
         ['symbol', [Symbol('x')], '0'],
         ['cycle', { deep: cyclic }, 'deep.self'],
         ['class instance', { re: /x/ }, 're'],
+        ['promise', { x: Promise.resolve([1]) }, 'x'],
         ['promise', { later: Promise.resolve(1) }, 'later'],
         ['hole', { list: holey }, 'list.1'],
       ]

@@ -195,6 +195,24 @@ describe('which scripts may run', { timeout: 60_000 }, () => {
       })
     }
   })
+  it('whose options are misspelt are refused: as tags they would be silently without effect', async () => {
+    const hub = await temporaryHub()
+    const path = await script('export default () => ({})')
+    for (const [misspelt, option] of [
+      ['hyperparameters', 'hyperParameters'],
+      ['hyper_parameters', 'hyperParameters'],
+      ['SavedResultKeys', 'savedResultKeys'],
+      ['maxattempts', 'maxAttempts'],
+      ['idempotency_key', 'idempotencyKey'],
+    ] as const)
+      await expect(hub.createTask('t', path, { [misspelt]: 1 })).rejects.toMatchObject({
+        code: 'INVALID',
+        path: misspelt,
+        reason: 'RESERVED_TAG',
+        message: expect.stringContaining(`'${option}'`),
+      })
+    expect(await hub.tasks.count()).toBe(0)
+  })
 })
 
 describe('waiting', { timeout: 60_000 }, () => {

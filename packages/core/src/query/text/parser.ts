@@ -118,6 +118,8 @@ class QueryParser {
 
   #term(): Json | undefined {
     const token = this.#peek()
+    if (token.kind === 'op')
+      throw this.#fault(`'${token.text}' must stand behind its field without a space, as in accuracy>=0.9`)
     if (token.kind !== 'word' && token.kind !== 'quoted') throw this.#fault(`Unexpected '${token.text || 'end'}'`)
     const field = this.#field()
     if (field.startsWith('$')) throw this.#fault(`'${field}' is no field; operators are written as signs`)

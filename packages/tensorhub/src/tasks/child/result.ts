@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { encodeLine, type FromChild } from './wire.ts'
 
 /**
@@ -33,13 +34,17 @@ export function resultOf(returned: unknown, keys: readonly string[]): FromChild 
   return { kind: 'result', values, bad, missing }
 }
 
+/** Characters of what was thrown and is no error. */
+const LONGEST_THROWN = 2000
+
 /** What was thrown, as a message. */
 export function errorOf(error: unknown): FromChild & { readonly kind: 'error' } {
   // Anything can be thrown, also what throws when it is looked at.
   try {
     if (error instanceof Error)
       return { kind: 'error', name: String(error.name), message: describe(error), stack: String(error.stack ?? '') }
-    return { kind: 'error', name: 'Error', message: String(error), stack: '' }
+    const message = typeof error === 'object' ? inspect(error).slice(0, LONGEST_THROWN) : String(error)
+    return { kind: 'error', name: 'Error', message, stack: '' }
   } catch {
     return { kind: 'error', name: 'Error', message: 'The script threw a value that cannot be described.', stack: '' }
   }
