@@ -129,8 +129,9 @@ function isTensorEntry(tensor: unknown): tensor is ManifestTensor {
 }
 
 function isExtent(extent: unknown, chunks: readonly ManifestChunk[]): extent is Extent {
-  if (!Array.isArray(extent) || extent.length !== 3 || !extent.every(isSize)) return false
-  const [chunk, offset, length] = extent as unknown as Extent
+  if (!Array.isArray(extent) || extent.length !== 3) return false
+  const [chunk, offset, length]: readonly unknown[] = extent
+  if (!isSize(chunk) || !isSize(offset) || !isSize(length)) return false
   const size = chunks[chunk]?.size
   return size !== undefined && offset + length <= size
 }

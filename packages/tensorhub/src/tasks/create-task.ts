@@ -131,7 +131,7 @@ export async function createTask(
       requires: { gpus: 0, gpu_mem_mb: 0, cpu: 0, mem_mb: 0, tags: [] },
       deps: [],
       deps_left: 0,
-      script: collected.script as unknown as Value,
+      script: { ...collected.script, files: collected.script.files.map((file) => ({ ...file })) },
       content: content as Value,
       hyper_parameters: hyperParameters as { readonly [name: string]: Value },
       saved_result_keys: savedResultKeys,

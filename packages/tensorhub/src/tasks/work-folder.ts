@@ -70,7 +70,16 @@ export async function sweepWork(
       if (!/^\d+$/.test(epoch) || (task?.status === 'running' && task.epoch === Number(epoch))) continue
       await removeFolder(workDir, { _id: id, epoch: Number(epoch) })
     }
-    if (epochs.length === 0) await rmdir(join(workDir, id)).catch(() => undefined) // Another runner may just have begun there.
+    if (epochs.length === 0) await removeEmpty(join(workDir, id))
+  }
+}
+
+/** Another runner may just have begun there, or been faster. */
+async function removeEmpty(folder: string): Promise<void> {
+  try {
+    await rmdir(folder)
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
   }
 }
 
