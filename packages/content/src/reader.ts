@@ -196,6 +196,8 @@ export class ChunkReader {
               const first = ahead.shift()
               if (first === undefined) {
                 throwIfAborted(o.signal, at)
+                // Now, rather than at some later collection of garbage.
+                for (const memory of free.splice(0)) memory.transfer(0)
                 return controller.close()
               }
               current = { memory: first.memory, bytes: await first.chunk, at: 0 }

@@ -378,6 +378,7 @@ export class ContentWriter {
       stop.abort(error)
     }
     await Promise.all(running)
+    chunker.release()
     throwIfAborted(o.signal, { scheme: 'content', op: 'save' })
     if (failure !== undefined) throw failure.error
     const size = sizes.reduce((sum, n) => sum + n, 0)

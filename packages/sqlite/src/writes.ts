@@ -20,6 +20,7 @@ export class Writes {
   readonly #file: OpenFile
   readonly #plans: Plans
   readonly #maxDocBytes: number
+  readonly #inserts = new Map<string, string>()
 
   constructor(file: OpenFile, plans: Plans, maxDocBytes: number) {
     this.#file = file
@@ -31,7 +32,7 @@ export class Writes {
     const bodies = docs.map((doc) => this.#encode(coll, doc))
     const run = (writer: Connection) => {
       this.#file.makeTable(coll)
-      const insert = writer.prepare(`INSERT INTO "c_${sqlName(coll)}"(_id,body) VALUES(?,?)`)
+      const insert = writer.prepare(this.#insertInto(coll))
       for (const [i, doc] of docs.entries()) {
         this.#learn(writer, coll, doc)
         try {
@@ -45,6 +46,16 @@ export class Writes {
     if (this.#file.isKnown(coll)) return written
     await written
     this.#file.nowKnown(coll)
+  }
+
+  /** The statement's text; the same string each time, so that its hash is computed once. */
+  #insertInto(coll: string): string {
+    let sql = this.#inserts.get(coll)
+    if (sql === undefined) {
+      sql = `INSERT INTO "c_${sqlName(coll)}"(_id,body) VALUES(?,?)`
+      this.#inserts.set(coll, sql)
+    }
+    return sql
   }
 
   update(coll: string, where: Predicate, change: Change, signal: AbortSignal | undefined): Promise<number> {

@@ -1,4 +1,5 @@
 import { HubError, type Value } from '@tensorhub/core'
+import { setOwn } from './own-field.ts'
 
 /** The public collections. Internal ones start with `_`. */
 export type Collection = 'datasets' | 'models' | 'logs' | 'tasks'
@@ -44,11 +45,11 @@ const TASK_FIELDS = [
 
 /** The one list of reserved field names (design §6). Everywhere: names starting with `_`, and these. */
 const RESERVED_EVERYWHERE = ['project_name', 'time', 'content', 'task'] as const
-const RESERVED: Readonly<Record<Collection, readonly string[]>> = {
-  datasets: ['dataset_name'],
-  models: ['model_name'],
-  logs: ['kind'],
-  tasks: TASK_FIELDS,
+const RESERVED: Readonly<Record<Collection, ReadonlySet<string>>> = {
+  datasets: new Set([...RESERVED_EVERYWHERE, 'dataset_name']),
+  models: new Set([...RESERVED_EVERYWHERE, 'model_name']),
+  logs: new Set([...RESERVED_EVERYWHERE, 'kind']),
+  tasks: new Set([...RESERVED_EVERYWHERE, ...TASK_FIELDS]),
 }
 
 /** camelCase spellings of document fields: options of the original API, refused as tags and in filters so that no typo matches nothing. */
@@ -68,9 +69,7 @@ export const TWINS: Readonly<Record<string, string>> = {
 
 /** Whether a top-level field belongs to the hub in this collection and cannot be a user's tag. */
 export function isReserved(coll: Collection, name: string): boolean {
-  return (
-    name.startsWith('_') || (RESERVED_EVERYWHERE as readonly string[]).includes(name) || RESERVED[coll].includes(name)
-  )
+  return name.startsWith('_') || RESERVED[coll].has(name)
 }
 
 /**
@@ -105,7 +104,7 @@ export function checkTags(
         path: 'tags',
       })
     }
-    Object.defineProperty(out, name, { value, enumerable: true, writable: true, configurable: true })
+    setOwn(out, name, value)
   }
   return out
 }

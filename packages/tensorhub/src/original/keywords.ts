@@ -1,4 +1,5 @@
 import { type Call, HubError, type OpenFilter, type Progress, type SortInput } from '@tensorhub/core'
+import { setOwn } from '../documents/own-field.ts'
 import type { ContentRecord } from '../documents/record.ts'
 import type { TransferOptions } from '../namespaces/content-namespace.ts'
 
@@ -76,7 +77,7 @@ export function readArguments(shape: Shape, args: readonly unknown[]): Parsed {
     } else if (shape.options.includes(key)) {
       options[key] = value
     } else {
-      Object.defineProperty(tags, key, { value, enumerable: true, writable: true, configurable: true })
+      setOwn(tags, key, value)
     }
   }
   if (name !== undefined && name !== null && (typeof name !== 'string' || name === '')) {
