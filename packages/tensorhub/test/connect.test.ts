@@ -336,6 +336,7 @@ describe('the environment and the config file', () => {
       expect(code, text).toBe('INVALID')
       expect(message, text).toContain(`tensorhub.config.${type}`)
       expect(message, text).not.toContain(SECRET)
+      if (text.includes('"project"')) expect(message).toContain('url')
       // What the user's own module throws is kept as the cause, as it is.
       if (!text.startsWith('throw')) expect(shown, text).not.toContain(SECRET)
     }

@@ -65,8 +65,8 @@ export type Target =
 const at = { scheme: 'hub', op: 'connect' }
 
 /** @throws INVALID naming an option that does not exist, has the wrong type, or does not go with another. */
-export function checkConnectOptions(options: ConnectOptions, op = 'connect'): void {
-  checkOptions(options, KNOWN, op)
+export function checkConnectOptions(options: ConnectOptions, op = 'connect', more: readonly string[] = []): void {
+  checkOptions(options, [...KNOWN, ...more], op)
   const given = options as Partial<Record<(typeof KNOWN)[number], unknown>>
   const invalid = (path: string, message: string) => new HubError('INVALID', `${op}: ${message}`, { at, path })
   if (given.scripts !== undefined) effectivePolicy(given.scripts as ScriptPolicy, false)

@@ -46,7 +46,7 @@ export async function resolveSettings(
       at: { ...at, target: config.file },
       path: 'url',
     })
-  checkConnectOptions(rest, config.file)
+  checkConnectOptions(rest, config.file, ['url'])
   const fromFile = configured === undefined ? targetOfOptions(rest) : targetOf(configured)
   if (configured !== undefined && targetOfOptions(rest) !== undefined)
     throw new HubError('INVALID', `${config.file} names the hub by 'url' and by 'index' or 'ip'; keep one form.`, {

@@ -1,5 +1,5 @@
 import { checkValue, isHubError, type Value } from '@tensorhub/core'
-import type { FromChild } from './child/wire.ts'
+import { type FromChild, RAN_DRY } from './child/wire.ts'
 import type { TaskError } from './document.ts'
 
 /** How an attempt's work ended, before that is written. */
@@ -23,7 +23,7 @@ export function attemptOf(
   if (message === undefined || message.kind === 'progress') {
     const how =
       end.signal === null
-        ? `ended by itself with code ${end.code} before it gave a result (did it call process.exit?)`
+        ? `ended by itself with code ${end.code} before it gave a result (${end.code === RAN_DRY ? 'it waits for a promise that no timer, file or connection can settle any more' : 'did it call process.exit?'})`
         : `was killed by ${end.signal} (out of memory, or killed from outside)`
     return {
       result: {},

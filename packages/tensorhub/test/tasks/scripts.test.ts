@@ -153,6 +153,7 @@ describe('a script', { timeout: 60_000 }, () => {
       'SCRIPT_ERROR',
       'nobody listens',
     ],
+    ['await new Promise(() => {})', 'SCRIPT_EXIT', 'waits for a promise'],
     ['throw { status: 503 }', 'SCRIPT_ERROR', '{ status: 503 }'],
     ['const {', 'SCRIPT_ERROR', 'SyntaxError'],
     ["await import('a-package-that-is-not-there')", 'SCRIPT_ERROR', 'a-package-that-is-not-there'],

@@ -11,7 +11,7 @@ import type { Task } from '../task.ts'
 import { setCurrentTask } from './current-task.ts'
 import { errorOf, resultOf } from './result.ts'
 import { WATCHDOG } from './watchdog.ts'
-import { decodeLine, encodeLine, type FromChild, type ToChild } from './wire.ts'
+import { decodeLine, encodeLine, type FromChild, RAN_DRY, type ToChild } from './wire.ts'
 
 /** The child process of one attempt: takes its orders on standard input, runs the script, answers on descriptor 3. */
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
@@ -49,6 +49,8 @@ async function run(start: ToChild & { kind: 'start' }): Promise<void> {
   let code = 0
   // As if the script had been started by itself, for those that ask whether they are the main program (B15).
   process.argv[1] = fileURLToPath(start.entry)
+  // From here on the script alone keeps the process alive, so that one with nothing left to wait for is seen.
+  input.unref()
   try {
     const module = (await import(start.entry)) as Readonly<Record<string, unknown>>
     send(resultOf(await resultsOfModule(module, task), start.keys))
@@ -164,6 +166,8 @@ function flush(): Promise<void> {
   return new Promise((resolve) => process.stdout.write('', () => process.stderr.write('', () => resolve())))
 }
 
+// Nothing can settle what the script waits for. Without a time limit, its task would stay running for ever.
+process.on('beforeExit', () => process.exit(RAN_DRY))
 process.on('uncaughtException', (error) => {
   send(errorOf(error))
   process.exit(1)

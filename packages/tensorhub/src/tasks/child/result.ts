@@ -43,7 +43,9 @@ export function errorOf(error: unknown): FromChild & { readonly kind: 'error' } 
   try {
     if (error instanceof Error)
       return { kind: 'error', name: String(error.name), message: describe(error), stack: String(error.stack ?? '') }
-    const message = typeof error === 'object' ? inspect(error).slice(0, LONGEST_THROWN) : String(error)
+    const text = String(error)
+    // What an object says of itself, where it says anything.
+    const message = text === '[object Object]' ? inspect(error).slice(0, LONGEST_THROWN) : text
     return { kind: 'error', name: 'Error', message, stack: '' }
   } catch {
     return { kind: 'error', name: 'Error', message: 'The script threw a value that cannot be described.', stack: '' }

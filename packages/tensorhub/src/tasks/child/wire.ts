@@ -36,6 +36,9 @@ export type FromChild =
     }
   | { readonly kind: 'error'; readonly name: string; readonly message: string; readonly stack: string }
 
+/** The exit code of a child whose script waits for nothing any more: Node's own for an unsettled top-level await. */
+export const RAN_DRY = 13
+
 export function encodeLine(value: unknown): string {
   return `${JSON.stringify(tag(value, 0))}\n`
 }
