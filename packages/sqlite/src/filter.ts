@@ -39,8 +39,15 @@ export function compileFilter(
 ): CompiledFilter & { readonly usage: Usage } {
   const compiler = new Compiler(coll, shapes)
   const part = compiler.compile(where)
-  return { ...part, usage: compiler.usage }
+  const fits = part.sql.length <= MOST_TEXT && part.params.length <= MOST_PARAMS
+  return { ...(fits ? part : UNDECIDED), usage: compiler.usage }
 }
+
+/** Half of what SQLite takes as one statement, and as its parameters (https://www.sqlite.org/limits.html). Filters beyond are decided in JavaScript. */
+const MOST_TEXT = 500_000
+const MOST_PARAMS = 16_000
+/** Of the values of one `all`, these narrow the search; SQLite takes no deeper chain than 1,000. */
+const MOST_OF_ALL = 100
 
 const EVERYTHING: CompiledFilter = { sql: '1', params: [], exact: true, terms: new Set() }
 const NOTHING: CompiledFilter = { sql: '0', params: [], exact: true }
@@ -99,7 +106,10 @@ class Compiler {
       case 'all':
         if (where.values.length === 0) return NOTHING
         return joined(
-          where.values.map((value) => this.compile({ op: 'eq', path: where.path, value })),
+          [
+            ...where.values.slice(0, MOST_OF_ALL).map((value) => this.compile({ op: 'eq', path: where.path, value })),
+            ...(where.values.length > MOST_OF_ALL ? [UNDECIDED] : []),
+          ],
           ' AND ',
         )
       case 'eq':
@@ -202,19 +212,32 @@ class Compiler {
   }
 
   #in(path: Path, values: readonly Operand[]): CompiledFilter {
-    if (values.length === 0) return NOTHING
-    const simple = values.every((value) => typeof value === 'string')
-    if (simple) {
-      this.usage.equal.add(path.join('.'))
-      return this.#each(path, (field) => ({
-        sql: `(${field.rank}=3 AND ${field.value} IN (${values.map(() => '?').join(',')}))`,
-        params: values as readonly string[],
-        exact: true,
-        terms: new Set(['#', '=']),
-      }))
+    // One list a type: a chain of a thousand comparisons is more than SQLite takes.
+    const lists = new Map<number, SqlValue[]>()
+    const others = new Map<number, Operand>()
+    for (const value of values) {
+      const rank = rankOf(value as Value)
+      // Null, NaN and arrays compile to something else than one comparison, each kind to the same whatever the value.
+      if (rank === RANK.null || rank === RANK.array || Number.isNaN(value)) others.set(rank, value)
+      else {
+        const list = lists.get(rank)
+        if (list === undefined) lists.set(rank, [sqlValue(value)])
+        else list.push(sqlValue(value))
+      }
     }
+    if (lists.size > 0) this.usage.equal.add(path.join('.'))
     return joined(
-      values.map((value) => this.#compare('eq', path, value)),
+      [
+        ...[...lists].map(([rank, list]) =>
+          this.#each(path, (field) => ({
+            sql: `(${field.rank}=${rank} AND ${field.value} IN (${list.map(() => '?').join(',')}))`,
+            params: list,
+            exact: true,
+            terms: new Set(['#', '=']),
+          })),
+        ),
+        ...[...others.values()].map((value) => this.#compare('eq', path, value)),
+      ],
       ' OR ',
     )
   }

@@ -152,9 +152,11 @@ export class WriteQueue {
       this.#committing()
       this.#connection.prepare('COMMIT').run()
     } catch (error) {
-      this.#waiting.splice(0, taken.length)
       this.#rolledBack()
       const failure = { error: this.#undo(error) }
+      // It could not even begin: then that is the answer to all who wait, or, where another's lock was in the way, it is tried again.
+      if (taken.length === 0) throw failure.error
+      this.#waiting.splice(0, taken.length)
       for (const write of taken) answer(write, failure)
       return
     }
