@@ -4,7 +4,7 @@ import { openDurable } from '../baseline-file.ts'
 
 export const MODELS_OPTIONS = { projectName: 'bench', collect: false } as const
 
-/** A hub with so many models, a hundred a run, and indexes on `accuracy` and on `run` beside the facade's own. */
+/** A hub with so many models, a hundred a run, and the indexes that the rows' queries would make by themselves beside the facade's own. */
 export async function modelsHub(hubFolder: string, count: number): Promise<void> {
   const hub = await TensorHub.connect(hubFolder, MODELS_OPTIONS)
   const model = { architecture: 'bench', weights: new Float32Array(4) }
@@ -29,5 +29,6 @@ export async function modelsHub(hubFolder: string, count: number): Promise<void>
   const filled = await TensorHub.connect(hubFolder, MODELS_OPTIONS)
   await filled.models.index('accuracy')
   await filled.models.index('run')
+  await filled.models.index('model_name', 'run')
   await filled.close()
 }

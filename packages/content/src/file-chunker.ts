@@ -82,12 +82,6 @@ export class FileChunker {
     this.#free.push(new Uint8Array(chunk.buffer))
   }
 
-  /** Gives all memory back at once, rather than at some later collection of garbage. The chunks that were recycled must not be read any more. */
-  release(): void {
-    for (const { buffer } of [this.#buffer, ...this.#free.splice(0)]) buffer.transfer(0)
-    this.#held = 0
-  }
-
   #take(): Uint8Array<ArrayBuffer> {
     const chunk = this.#buffer.subarray(0, this.#held)
     this.#buffer = this.#free.pop() ?? new Uint8Array(this.#sizes.most)

@@ -5,6 +5,9 @@ import { Worker } from 'node:worker_threads'
 /** From this many bytes of one save or load on, hashing moves to worker threads. */
 export const THREADS_FROM = 64 * 1024 * 1024
 
+/** Threads for a file, whose chunks come one after another: one hashes them faster than they are cut, or read. */
+export const FILE_THREADS = 1
+
 /** A chunk's id: `sha256:` and the hex of its raw bytes. */
 export function hashHere(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
@@ -51,14 +54,18 @@ export class HashPool {
     this.#size = size
   }
 
-  /** `sha256:` and hex. A thread that dies takes its jobs with it, and is not asked again. */
-  async hash(bytes: Uint8Array): Promise<string> {
+  /**
+   * `sha256:` and hex. A thread that dies takes its jobs with it, and is not asked again.
+   *
+   * @param threads From so many on no other is begun for this. Each costs about 20 MiB.
+   */
+  async hash(bytes: Uint8Array, threads = this.#size): Promise<string> {
     let memory = this.#free.pop() ?? this.#more() ?? (await this.#turn())
     if (memory === undefined) return this.#hashHere(bytes)
     try {
       if (memory.byteLength < bytes.byteLength) memory = new SharedArrayBuffer(bytes.byteLength)
       new Uint8Array(memory, 0, bytes.byteLength).set(bytes)
-      return `sha256:${await this.#ask({ shared: memory, length: bytes.byteLength })}`
+      return `sha256:${await this.#ask({ shared: memory, length: bytes.byteLength }, threads)}`
     } finally {
       this.#give(memory)
     }
@@ -103,8 +110,8 @@ export class HashPool {
     else this.#free.push(memory)
   }
 
-  #ask(job: { readonly shared: SharedArrayBuffer; readonly length: number }): Promise<string> {
-    const thread = this.#leastBusy()
+  #ask(job: { readonly shared: SharedArrayBuffer; readonly length: number }, threads: number): Promise<string> {
+    const thread = this.#leastBusy(threads)
     return new Promise((resolve, reject) => {
       thread.asked.push({ resolve, reject })
       thread.worker.ref()
@@ -112,11 +119,11 @@ export class HashPool {
     })
   }
 
-  #leastBusy(): Thread {
+  #leastBusy(threads: number): Thread {
     let least: Thread | undefined
     for (const thread of this.#threads)
       if (least === undefined || thread.asked.length < least.asked.length) least = thread
-    if (least !== undefined && (least.asked.length === 0 || this.#threads.length >= this.#size)) return least
+    if (least !== undefined && (least.asked.length === 0 || this.#threads.length >= threads)) return least
     const begun = this.#begin()
     this.#threads.push(begun)
     return begun

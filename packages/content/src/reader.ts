@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib'
 import { type BlobStore, type Call, HubError, isHubError, type Progress, throwIfAborted } from '@tensorhub/core'
 import { codecOf, decodeChunk } from './chunk-codec.ts'
 import type { Dtype } from './dtypes.ts'
-import { type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
+import { FILE_THREADS, type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
 import { Limiter } from './limiter.ts'
 import type { FullManifest, ManifestChunk, ManifestTensor } from './manifest.ts'
 import { allocate } from './memory.ts'
@@ -91,7 +91,13 @@ export class ChunkReader {
   }
 
   /** One chunk's raw bytes, verified. @throws INTEGRITY naming key, expected and found. */
-  async chunk(chunk: ManifestChunk, call: Call, total: number, into?: Uint8Array): Promise<Uint8Array> {
+  async chunk(
+    chunk: ManifestChunk,
+    call: Call,
+    total: number,
+    into?: Uint8Array,
+    threads?: number,
+  ): Promise<Uint8Array> {
     const at = { scheme: 'content', op: 'load', target: chunk.key }
     let raw: Uint8Array
     try {
@@ -117,7 +123,7 @@ export class ChunkReader {
     }
     if (raw.byteLength !== chunk.size)
       throw damaged(chunk, `it decodes to ${raw.byteLength} bytes instead of ${chunk.size}`)
-    const id = total >= THREADS_FROM ? await this.#pool.hash(raw) : hashHere(raw)
+    const id = total >= THREADS_FROM ? await this.#pool.hash(raw, threads) : hashHere(raw)
     if (id !== chunk.id) throw damaged(chunk, `its bytes hash to ${id}`)
     return raw
   }
@@ -181,7 +187,7 @@ export class ChunkReader {
       for (; ahead.length < FILE_AHEAD && next < chunks.length; next++) {
         const it = chunks[next] as ManifestChunk
         const memory = free.pop() ?? allocate(most, `The chunk '${it.key}'`).buffer
-        const chunk = this.chunk(it, { signal }, manifest.bytes, new Uint8Array(memory, 0, it.size))
+        const chunk = this.chunk(it, { signal }, manifest.bytes, new Uint8Array(memory, 0, it.size), FILE_THREADS)
         // A failure is given to the consumer when it gets there; until then it must not count as unhandled.
         chunk.then(undefined, () => undefined)
         ahead.push({ memory, chunk })
@@ -196,8 +202,6 @@ export class ChunkReader {
               const first = ahead.shift()
               if (first === undefined) {
                 throwIfAborted(o.signal, at)
-                // Now, rather than at some later collection of garbage.
-                for (const memory of free.splice(0)) memory.transfer(0)
                 return controller.close()
               }
               current = { memory: first.memory, bytes: await first.chunk, at: 0 }

@@ -11,7 +11,7 @@ import {
 import { ulid } from 'ulid'
 import type { ChunkRows, NewChunk, PlacedChunk, Placement } from './chunk-rows.ts'
 import { FILE_CHUNK, FileChunker, type FileChunkSizes } from './file-chunker.ts'
-import { type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
+import { FILE_THREADS, type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
 import { Limiter } from './limiter.ts'
 import type { FullManifest, Manifest, ManifestChunk, ManifestTensor } from './manifest.ts'
 import type { ChunkReader } from './reader.ts'
@@ -337,7 +337,7 @@ export class ContentWriter {
           .run(1, async () => {
             accepted()
             throwIfAborted(signal)
-            const id = raw.byteLength < HERE ? hashHere(raw) : await this.#pool.hash(raw)
+            const id = raw.byteLength < HERE ? hashHere(raw) : await this.#pool.hash(raw, FILE_THREADS)
             ids[at] = id
             let placing = begun.get(id)
             if (placing === undefined) {
@@ -378,7 +378,6 @@ export class ContentWriter {
       stop.abort(error)
     }
     await Promise.all(running)
-    chunker.release()
     throwIfAborted(o.signal, { scheme: 'content', op: 'save' })
     if (failure !== undefined) throw failure.error
     const size = sizes.reduce((sum, n) => sum + n, 0)

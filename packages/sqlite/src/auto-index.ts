@@ -8,27 +8,46 @@ export const INDEX_FROM = 1000
 export const MOST_INDEXES = 32
 const DONE = Number.POSITIVE_INFINITY
 
+/** Fields compared for equality that one index holds at most. */
+const MOST_EQUAL = 4
+
 /** The field that leads every index of the hub. */
 const LEADING = 'project_name'
 /** Marks a field whose ties are wanted the other way round; no path can hold it. */
 const OPPOSITE = '\u0000'
 
-/** Counts which fields queries use, and says when one deserves an index. */
+/** Counts which fields queries use, and says when one, or several that are compared for equality together, deserve an index. */
 export class AutoIndex {
   readonly #counts = new Map<string, Map<string, number>>()
 
-  /** A query over more than INDEX_FROM documents that no index served. */
-  used(coll: string, usage: Usage, order: Order): void {
-    const fields = new Set([...usage.equal, ...usage.range])
-    const [first, tie] = order
-    if (first !== undefined) {
-      const field = first.path.join('.')
-      // `-accuracy, _id` is served by (accuracy, _id descending) read backwards, and by nothing less.
-      if (tie?.path[0] === '_id' && tie.dir !== first.dir) {
-        fields.delete(field)
-        fields.add(field + OPPOSITE)
-      } else fields.add(field)
+  /**
+   * A query over more than INDEX_FROM documents that no index served.
+   *
+   * @param together Every condition must hold, so that one index can serve all; where one of several is enough, each field needs its own.
+   */
+  used(coll: string, usage: Usage, order: Order, together: boolean): void {
+    const equal = [...usage.equal].filter(isIndexable).sort()
+    const sort = sortField(order)
+    const sorted = sort !== undefined && isIndexable(sort.replace(OPPOSITE, '')) ? sort : undefined
+    const leading = usage.equal.has(LEADING) ? `${LEADING}+` : ''
+    const ranges = [...usage.range].filter(isIndexable)
+    if (together && equal.length > 1) {
+      // SQLite seeks in one index. Of several on one field each it takes any: by the name that all models share, it would read them all.
+      const fields = equal.slice(0, MOST_EQUAL)
+      const last = sorted ?? ranges[0]
+      if (last !== undefined && !equal.includes(last.replace(OPPOSITE, ''))) fields.push(last)
+      this.#count(coll, leading + fields.join('+'))
+      return
     }
+    const fields = new Set([...equal, ...ranges])
+    if (sorted !== undefined) {
+      if (sorted.endsWith(OPPOSITE)) fields.delete(sorted.replace(OPPOSITE, ''))
+      fields.add(sorted)
+    }
+    for (const field of fields) this.#count(coll, leading + field)
+  }
+
+  #count(coll: string, key: string): void {
     let counts = this.#counts.get(coll)
     if (counts === undefined) {
       counts = new Map()
@@ -36,20 +55,8 @@ export class AutoIndex {
     }
     // Queries by ever new fields must not fill the memory; forgetting only delays an index.
     if (counts.size > 1000) counts.clear()
-    for (const field of fields) {
-      if (
-        field === LEADING ||
-        field === '_id' ||
-        field === `_id${OPPOSITE}` ||
-        field === LEADING + OPPOSITE ||
-        field.startsWith('_')
-      )
-        continue
-      if (fieldSql(field.replace(OPPOSITE, '').split('.')) === undefined) continue
-      const key = `${usage.equal.has(LEADING) ? `${LEADING}+` : ''}${field}`
-      const count = counts.get(key) ?? 0
-      if (count !== DONE) counts.set(key, count + 1)
-    }
+    const count = counts.get(key) ?? 0
+    if (count !== DONE) counts.set(key, count + 1)
   }
 
   /** The indexes to make now, each once. */
@@ -72,6 +79,18 @@ export class AutoIndex {
   failed(coll: string, key: string): void {
     this.#counts.get(coll)?.set(key, 0)
   }
+}
+
+/** The field that leads an order, marked where ties go the other way. `-accuracy, _id` is served by (accuracy, _id descending) read backwards, and by nothing less. */
+function sortField([first, tie]: Order): string | undefined {
+  if (first === undefined) return undefined
+  const field = first.path.join('.')
+  return tie?.path[0] === '_id' && tie.dir !== first.dir ? field + OPPOSITE : field
+}
+
+/** Whether an index may be made for a field's sake: one of the user's, that SQL can name. */
+function isIndexable(field: string): boolean {
+  return field !== LEADING && !field.startsWith('_') && fieldSql(field.split('.')) !== undefined
 }
 
 export interface DueIndex {

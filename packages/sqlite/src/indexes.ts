@@ -61,7 +61,7 @@ export class Indexes {
     if (this.#auto === undefined) return undefined
     const judgement = await this.#judge.of(coll, plan)
     if (judgement.served === true || judgement.quick || judgement.rows <= INDEX_FROM) return judgement
-    this.#auto.used(coll, plan.usage, plan.order === undefined ? order : [])
+    this.#auto.used(coll, plan.usage, plan.order === undefined ? order : [], plan.terms !== undefined)
     for (const { key, keys } of this.#auto.due(coll)) {
       try {
         if ((await this.#count(coll)) < MOST_INDEXES) await this.make(coll, keys, false, undefined)

@@ -62,6 +62,32 @@ it('the newest, the oldest and the best by name and tag are seeks in an index', 
   }
 })
 
+it('two fields compared for equality: whichever of them is rare, the third query is one seek in an index of both', async () => {
+  const { hub, plan } = await explainedHub()
+  await Promise.all(
+    Array.from({ length: 1100 }, (_, i) => {
+      const name = i % 100 === 7 ? 'rare' : 'mlp'
+      return hub.models.save(name, [i], { run: `r${i % 100}`, machine: 'one' })
+    }),
+  )
+  // By these alone SQLite, which has no statistics, may walk the index of the field that all models share.
+  await hub.models.index('run')
+  await hub.models.index('machine')
+  for (const [filter, found] of [
+    [{ model_name: 'mlp', run: 'r8' }, 1008],
+    [{ model_name: 'rare', machine: 'one' }, 1007],
+  ] as const) {
+    for (let i = 0; i < 3; i++) {
+      const handle = await hub.models.open(filter)
+      expect(await handle?.load()).toEqual([found])
+    }
+    await hub.models.top(filter)
+    expect(await plan(), JSON.stringify(filter)).toMatch(seek(2))
+  }
+  const best = await hub.models.find({ $or: [{ model_name: 'rare' }, { run: 'r8' }] }).toArray()
+  expect(best).toHaveLength(22)
+})
+
 it('the order by age is that of time, whatever the filter, forwards and backwards', async () => {
   const { hub } = await explainedHub()
   const begun = new Date(0)
