@@ -130,6 +130,10 @@ export class ContentStore {
       const found = await rowsOf(tensor)
       return decodeValue('{"$t":"x","as":"tensor"}', () => found)
     }
+    if (isFile(manifest))
+      throw new HubError('INVALID', 'The value is an opaque file, which has no rows; load or stream it.', {
+        at: { scheme: 'content', op: 'rows' },
+      })
     if (tree === undefined)
       throw new HubError('INVALID', 'The structure of this value is too large for rows without a tensor; name one.', {
         at: { scheme: 'content', op: 'rows' },

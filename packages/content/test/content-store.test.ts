@@ -136,6 +136,11 @@ describe('rows', () => {
     await expect(store.content.rows(small.content, { start: 0, end: 1, tensor: 9 })).rejects.toMatchObject({
       code: 'NOT_FOUND',
     })
+    const file = await store.save(new Blob([new Uint8Array(20_000)]))
+    await expect(store.content.rows(file.content, { start: 0, end: 1 })).rejects.toMatchObject({
+      code: 'INVALID',
+      message: expect.stringContaining('opaque file'),
+    })
   })
 
   const ROWS = 20_000
