@@ -101,7 +101,7 @@ function checkTarball({ name, tarball, folder, manifest }: Packed): void {
       if (!files.includes(file)) throw new Error(`${file} is not in the tarball`)
     }
     const foreign = files.filter(
-      (file) => !/^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(js|d\.ts))$/.test(file),
+      (file) => !/^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(js|d\.ts)|python\/\w+\.py)$/.test(file),
     )
     if (foreign.length > 0) throw new Error(`these do not belong in the tarball: ${foreign.join(', ')}`)
     const bytes = statSync(tarball).size
