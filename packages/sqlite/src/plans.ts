@@ -28,7 +28,8 @@ const MOST = 500
 export class Plans {
   readonly #shapes: Shapes
   readonly #plans = new Map<string, Plan>()
-  readonly #scalars = new Map<string, boolean>()
+  /** By collection and path. */
+  readonly #scalars = new Map<string, Map<string, boolean>>()
   #generation = 0
 
   constructor(shapes: Shapes) {
@@ -57,15 +58,19 @@ export class Plans {
 
   /** Whether a comparison of this field is one SQL comparison with one value: no array was ever seen in it or on the way, and SQL can name it. */
   #isScalar(coll: string, path: string): boolean {
-    const key = `${coll}\u0000${path}`
-    let scalar = this.#scalars.get(key)
+    let paths = this.#scalars.get(coll)
+    if (paths === undefined) {
+      paths = new Map()
+      this.#scalars.set(coll, paths)
+    }
+    let scalar = paths.get(path)
     if (scalar === undefined) {
       const steps = path.split('.')
       scalar =
         fieldSql(steps) !== undefined &&
         steps.every((_, i) => !this.#shapes.holdsArray(coll, steps.slice(0, i + 1).join('.')))
-      if (this.#scalars.size >= MOST) this.#scalars.clear()
-      this.#scalars.set(key, scalar)
+      if (paths.size >= MOST) paths.clear()
+      paths.set(path, scalar)
     }
     return scalar
   }

@@ -34,10 +34,10 @@ export class Readers {
     return withLock(() => this.#short.prepare(sql).all(...params) as Row[], LOCK_TIMEOUT, signal)
   }
 
-  /** The rows of a short read at once; undefined when a lock is in the way. */
-  now(sql: string, params: readonly SqlValue[]): Row[] | undefined {
+  /** The rows of a short read at once, their columns by number (`row[0]`); undefined when a lock is in the way. */
+  now(sql: string, params: readonly SqlValue[]): Readonly<Record<number, unknown>>[] | undefined {
     try {
-      return this.#short.prepare(sql).all(...params) as Row[]
+      return this.#short.prepareArrays(sql).all(...params)
     } catch (error) {
       if (isBusy(error)) return undefined
       throw error

@@ -42,8 +42,8 @@ export class Reads {
     if (judgement.served !== true && !judgement.quick) return undefined
     const rows = readers.now(plan.checked, plan.params)
     if (rows === undefined) return undefined
-    const version = rows.length === 0 ? readers.shapesVersion() : rows[0]?.['v']
-    return version === shapes.version ? rows.map((row) => decodeDoc(row['body'] as string)) : undefined
+    const version = rows.length === 0 ? readers.shapesVersion() : rows[0]?.[1]
+    return version === shapes.version ? rows.map((row) => decodeDoc(row[0] as string)) : undefined
   }
 
   async count(coll: string, where: Predicate, signal: AbortSignal | undefined): Promise<number> {
