@@ -75,7 +75,9 @@ export async function check(
             o.onProgress?.({ phase: 'check', bytes })
           }
           const found = seen.get(chunk.key)
-          if (found !== undefined) report(found.code, found.message, chunk.key)
+          // A document that was deleted since it was listed may have lost its chunks rightly.
+          if (found !== undefined && (await isThere(index, collection, doc._id, call)))
+            report(found.code, found.message, chunk.key)
         }
         const rows = new Map<string, ChunkRow>()
         const ids = [...new Set(manifest.chunks.map((chunk) => chunk.id))]
@@ -86,7 +88,6 @@ export async function check(
         for (const chunk of manifest.chunks) {
           const row = rows.get(chunk.id)
           if (row === undefined || row.key !== chunk.key) {
-            // A document that was deleted since it was listed may have lost its rows rightly.
             if (await isThere(index, collection, doc._id, call))
               report('INTEGRITY', `The chunk '${chunk.key}' has no row in ${ROWS}.`, chunk.key)
           } else if (row.state === 'deleting') {

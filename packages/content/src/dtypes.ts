@@ -113,9 +113,10 @@ function isArrayName(name: unknown): name is ArrayName {
  *
  * @throws INTEGRITY for an unknown type or a broken length; UNSUPPORTED for a Float16Array where Node has none.
  */
-export function viewAs(name: string, bytes: Uint8Array): NumberArray {
+export function viewAs(name: unknown, bytes: Uint8Array): NumberArray {
   const at = { scheme: 'content', op: 'decode' }
-  if (!isArrayName(name)) throw new HubError('INTEGRITY', `The stored array type '${name}' is unknown.`, { at })
+  if (!isArrayName(name))
+    throw new HubError('INTEGRITY', `The stored array type ${JSON.stringify(name)} is unknown.`, { at })
   const [, size, arrayClass] = ARRAYS[name]
   if (bytes.byteLength % size !== 0)
     throw new HubError('INTEGRITY', `${bytes.byteLength} bytes are no whole ${name}.`, { at })

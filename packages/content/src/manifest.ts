@@ -70,7 +70,7 @@ export function checkManifest(value: unknown, target: string): Manifest {
   if (value.v !== undefined && value.v !== 1)
     throw new HubError(
       'UNSUPPORTED',
-      `The content of ${target} has format version ${String(value.v)}; upgrade tensorhub to read it.`,
+      `The content of ${target} has format version ${JSON.stringify(value.v)}; upgrade tensorhub to read it.`,
       { at },
     )
   const m = value as Partial<FullManifest & ManifestRef>

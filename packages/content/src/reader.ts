@@ -4,7 +4,7 @@ import { codecOf, decodeChunk } from './chunk-codec.ts'
 import type { Dtype } from './dtypes.ts'
 import { FILE_THREADS, type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
 import { Limiter } from './limiter.ts'
-import type { FullManifest, ManifestChunk, ManifestTensor } from './manifest.ts'
+import type { Extent, FullManifest, ManifestChunk, ManifestTensor } from './manifest.ts'
 import { allocate } from './memory.ts'
 import { decodeSafetensors } from './safetensors.ts'
 import { decodeValue } from './value-codec.ts'
@@ -187,7 +187,11 @@ export class ChunkReader {
       for (; ahead.length < FILE_AHEAD && next < chunks.length; next++) {
         const it = chunks[next] as ManifestChunk
         const memory = free.pop() ?? allocate(most, `The chunk '${it.key}'`).buffer
-        const chunk = this.chunk(it, { signal }, manifest.bytes, new Uint8Array(memory, 0, it.size), FILE_THREADS)
+        const [, offset, length] = extents[next] as Extent
+        const into = new Uint8Array(memory, 0, it.size)
+        const chunk = this.chunk(it, { signal }, manifest.bytes, into, FILE_THREADS).then((raw) =>
+          raw.subarray(offset, offset + length),
+        )
         // A failure is given to the consumer when it gets there; until then it must not count as unhandled.
         chunk.then(undefined, () => undefined)
         ahead.push({ memory, chunk })

@@ -134,7 +134,7 @@ function checkEntry(
   if (dtype === undefined)
     throw new HubError(
       'UNSUPPORTED',
-      `The safetensors data has tensor '${name}' of the element type '${String(entry.dtype)}', which this version does not know.`,
+      `The safetensors data has tensor '${name}' of the element type ${JSON.stringify(entry.dtype)}, which this version does not know.`,
       { at: { scheme: 'content', op: 'decode' }, reason: 'DTYPE' },
     )
   const { shape, data_offsets: offsets } = entry

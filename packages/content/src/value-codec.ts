@@ -226,7 +226,8 @@ function special(
   const held = json[mark] as Json
   switch (mark) {
     case '$t':
-      return leaf(tensor(String(held)), json.as, json.data)
+      if (typeof held !== 'string') throw damaged('names no tensor')
+      return leaf(tensor(held), json.as, json.data)
     case '$date':
       if (typeof held !== 'number' || !(Math.abs(held) <= 8.64e15)) throw damaged('has a bad Date')
       return new Date(held)
@@ -268,7 +269,7 @@ function leaf(
       return {
         dtype: found.dtype,
         shape: [...found.shape],
-        data: array === undefined ? standard() : viewAs(String(array), found.bytes),
+        data: array === undefined ? standard() : viewAs(array, found.bytes),
       }
     case 'nested': {
       const data = standard()
@@ -280,7 +281,7 @@ function leaf(
     case 'ArrayBuffer':
       return found.bytes.slice().buffer
     default:
-      return viewAs(String(as), found.bytes)
+      return viewAs(as, found.bytes)
   }
 }
 

@@ -105,6 +105,26 @@ describe('damaged chunks (F12, F13)', () => {
     }
   })
 
+  it('a document that is deleted with its chunks while it is checked is no problem', async () => {
+    const store = await openStore(
+      undefined,
+      (driver) =>
+        new Proxy(driver, {
+          get(target, name) {
+            const member: unknown = Reflect.get(target, name, target)
+            if (name !== 'stat') return typeof member === 'function' ? member.bind(target) : member
+            return async (...args: Parameters<typeof driver.stat>) => {
+              await store.index.delete('things', { op: 'everything' })
+              await target.delete([args[0]], {})
+              return target.stat(...args)
+            }
+          },
+        }),
+    )
+    await store.save(noise(MIB, 1))
+    expect(await store.content.check({ collections: ['things'] })).toMatchObject({ chunks: 1, problems: [] })
+  })
+
   it('a missing chunk, a missing row', async () => {
     const store = await openStore()
     const doc = await store.save(noise(MIB, 1))

@@ -83,6 +83,10 @@ describe('hostile safetensors data is refused', () => {
   })
 
   it('an element type that came after this version is UNSUPPORTED, by name', () => {
+    const odd = { toString: 1 } as unknown as string
+    expect(() => decodeSafetensors(file(JSON.stringify({ a: entry(odd, [8], 0, 8) }), 8))).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED' }),
+    )
     for (const dtype of ['constructor', 'F8_E8M0'])
       expect(() => decodeSafetensors(file(JSON.stringify({ a: entry(dtype, [8], 0, 8) }), 8))).toThrow(
         expect.objectContaining({ code: 'UNSUPPORTED', message: expect.stringContaining(dtype) }),

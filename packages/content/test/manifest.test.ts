@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { FullManifest } from '../src/index.ts'
+import type { FullManifest, ManifestTensor } from '../src/index.ts'
 import { MIB, noise, openStore } from './store.ts'
 
 const codeOf = (error: unknown) => (error as { code?: string }).code
@@ -61,6 +61,9 @@ describe('manifests that are not what a writer wrote', () => {
     ],
     ['a place that is no list', (m) => ({ ...m, tensors: m.tensors.map((t) => ({ ...t, at: [null] })) }), 'INTEGRITY'],
     ['one tensor twice', (m) => ({ ...m, tensors: [...m.tensors, ...m.tensors] }), 'INTEGRITY'],
+    ['a version that no text can be made of', (m) => ({ ...m, v: { toString: 1 } }), 'UNSUPPORTED'],
+    ['a tree that names a tensor so', (m) => ({ ...m, tree: '{"$t":{"toString":1}}' }), 'INTEGRITY'],
+    ['a tree that names an array so', (m) => ({ ...m, tree: '{"$t":"t/0","as":{"toString":1}}' }), 'INTEGRITY'],
     ['a reference that is null', (m) => ({ ...m, manifest: null }), 'INTEGRITY'],
     ['a tree that names what is not there', (m) => ({ ...m, tree: '{"$t":"t/9"}' }), 'INTEGRITY'],
   ])('%s', async (_name, change, code) => {
@@ -68,6 +71,21 @@ describe('manifests that are not what a writer wrote', () => {
     const doc = await store.save(noise(MIB, 1))
     const content = change(JSON.parse(JSON.stringify(doc.content)) as FullManifest) as FullManifest
     await expect(store.content.load(content)).rejects.toMatchObject({ code })
+  })
+
+  it('a file that is parts of its chunks, in any order', async () => {
+    const store = await openStore()
+    const bytes = new Uint8Array(noise(MIB, 1).buffer)
+    const doc = await store.save(new Blob([bytes]))
+    const file = doc.content.tensors[0] as ManifestTensor
+    const at = [
+      [0, 1000, 20],
+      [0, 10, 5],
+    ] as const
+    const content = { ...(doc.content as FullManifest), tensors: [{ ...file, shape: [25], at }] }
+    expect(await store.content.load(content)).toEqual(
+      Uint8Array.from([...bytes.subarray(1000, 1020), ...bytes.subarray(10, 15)]),
+    )
   })
 
   it('any part replaced by anything: a typed error or the value, never a crash (generated)', async () => {
