@@ -1,8 +1,7 @@
 import { statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
-import { type ErrorPlace, HubError, throwIfAborted } from '@tensorhub/core'
+import { abortError, type ErrorPlace, HubError } from '@tensorhub/core'
 import { Connection } from './connection.ts'
-import { mapError } from './errors.ts'
 import { Readers } from './readers.ts'
 import { Scanner } from './scanner.ts'
 import { openSchema } from './schema.ts'
@@ -69,7 +68,7 @@ export class OpenFile {
    * @param run One synchronous step inside the transaction.
    * @param single It is one statement, atomic by itself.
    */
-  async write<T>(
+  write<T>(
     op: string,
     coll: string,
     signal: AbortSignal | undefined,
@@ -77,12 +76,8 @@ export class OpenFile {
     single = false,
   ): Promise<T> {
     const at = this.at(op, coll)
-    throwIfAborted(signal, at)
-    try {
-      return await this.queue.push(() => run(this.writer), signal, single)
-    } catch (error) {
-      throw mapError(error, at)
-    }
+    if (signal?.aborted) return Promise.reject(abortError(signal, at))
+    return this.queue.push(() => run(this.writer), signal, single, at)
   }
 
   /** An unlinked file takes writes without complaint, and gives its bytes back to the disk at the last close: what was acknowledged would be lost. */

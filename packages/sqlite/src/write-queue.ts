@@ -1,11 +1,14 @@
-import { abortError, HubError } from '@tensorhub/core'
+import { abortError, type ErrorPlace, HubError } from '@tensorhub/core'
 import type { Connection } from './connection.ts'
+import { mapError } from './errors.ts'
 import { withLock } from './with-lock.ts'
 
 interface Write {
   readonly run: () => unknown
   /** One statement, atomic by itself: needs no savepoint. */
   readonly single: boolean
+  /** Where its failure is said to be. */
+  readonly at: ErrorPlace
   readonly signal: AbortSignal | undefined
   readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
@@ -57,11 +60,12 @@ export class WriteQueue {
   }
 
   /** Queues a write: a synchronous function on the write connection, inside the transaction. Aborting takes it out while it still waits. */
-  push<T>(run: () => T, signal: AbortSignal | undefined, single: boolean): Promise<T> {
+  push<T>(run: () => T, signal: AbortSignal | undefined, single: boolean, at: ErrorPlace): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const write: Write = {
         run,
         single,
+        at,
         signal,
         resolve,
         reject,
@@ -184,5 +188,5 @@ export class WriteQueue {
 function answer(write: Write, failure: { readonly error: unknown } | undefined): void {
   if (write.withdraw !== undefined) write.signal?.removeEventListener('abort', write.withdraw)
   if (failure === undefined) write.resolve(write.result as never)
-  else write.reject(failure.error)
+  else write.reject(mapError(failure.error, write.at))
 }

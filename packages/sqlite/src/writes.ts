@@ -33,7 +33,8 @@ export class Writes {
     const run = (writer: Connection) => {
       this.#file.makeTable(coll)
       const insert = writer.prepare(this.#insertInto(coll))
-      for (const [i, doc] of docs.entries()) {
+      for (let i = 0; i < docs.length; i++) {
+        const doc = docs[i] as Doc
         this.#learn(writer, coll, doc)
         try {
           insert.run(doc._id, bodies[i] as string)
@@ -42,9 +43,7 @@ export class Writes {
         }
       }
     }
-    const written = this.#file.write('insert', coll, signal, run, docs.length === 1)
-    if (this.#file.isKnown(coll)) return written
-    await written
+    await this.#file.write('insert', coll, signal, run, docs.length === 1)
     this.#file.nowKnown(coll)
   }
 

@@ -13,21 +13,23 @@ export class Logs extends Namespace<LogRecord> {
     checkOptions(options, ['signal'], op)
     const name = this.checkName(kind, 'a kind', op)
     const checked: Record<string, Value> = checkTags('logs', tags, op)
-    await this.context.ready(callOf(options))
+    const opening = this.context.ready(callOf(options))
+    if (opening !== undefined) await opening
     const document = { ...this.base(), kind: name, ...checked }
-    await this.#insert(document, callOf(options))
+    const call = callOf(options)
+    try {
+      await this.context.index.insert('logs', [document], call)
+    } catch (error) {
+      await this.#settle(error, document, call)
+    }
     return { ...document, _rev: 0 }
   }
 
   /** An answer that got lost is settled by looking, so that no event is reported lost that is there, and repeated. */
-  async #insert(document: Doc, call: Call): Promise<void> {
-    try {
-      await this.context.index.insert('logs', [document], call)
-    } catch (error) {
-      if (!isHubError(error, 'UNAVAILABLE') && !isHubError(error, 'UNKNOWN')) throw error
-      const where = { op: 'eq', path: ['_id'], value: document._id } as const
-      if ((await this.context.index.top('logs', where, { ...call, fields: [['_id']] })) === undefined) throw error
-    }
+  async #settle(error: unknown, document: Doc, call: Call): Promise<void> {
+    if (!isHubError(error, 'UNAVAILABLE') && !isHubError(error, 'UNKNOWN')) throw error
+    const where = { op: 'eq', path: ['_id'], value: document._id } as const
+    if ((await this.context.index.top('logs', where, { ...call, fields: [['_id']] })) === undefined) throw error
   }
 
   /** Deletes the matching events. @throws INVALID for an empty filter: `{ _id: { $exists: true } }` says "all of the project". */
