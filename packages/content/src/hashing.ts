@@ -50,7 +50,7 @@ export class HashPool {
   #hashesHere = false
 
   /** @param size Threads at most. They are begun when there is work for them. */
-  constructor(size = Math.min(4, availableParallelism())) {
+  constructor(size = Math.max(1, Math.min(4, availableParallelism() - 1))) {
     this.#size = size
   }
 

@@ -48,27 +48,25 @@ export async function patchRows(plan: Plan, base: FullManifest, stores: PatchSto
   const ids = [...plan.ids]
   const patches = new Map<number, readonly Run[]>()
   const cache = new ChunkCache(base, stores)
-  let patchBytes = 0
-  for (const tensor of plan.tensors) {
+  const tensors = plan.tensors.flatMap((tensor) => {
     const old = base.tensors.find((t) => t.name === tensor.name)
     const row = rowBytes(tensor)
-    if (old === undefined || old.dtype !== tensor.dtype || row === 0 || !sameRow(old, tensor)) continue
-    const places = locate(old)
-    let failures = 0
-    let patched = 0
-    let at = 0
-    const comparable = tensor.at.flatMap(([slice, , length]) => {
-      const parts = plan.slices[slice]?.parts ?? []
-      const range = cutRange(places, at, length)
-      at += length
-      const alone = parts.length === 1 && parts[0]?.byteLength === length && length % row === 0
-      return alone && range !== undefined ? [{ slice, bytes: parts[0] as Uint8Array, old: range }] : []
-    })
-    await Promise.all(
-      comparable.map(async ({ slice, bytes }) => {
+    return old === undefined || old.dtype !== tensor.dtype || row === 0 || !sameRow(old, tensor)
+      ? []
+      : [{ row, comparable: comparableSlices(plan, tensor, locate(old), row) }]
+  })
+  // All at once: a tensor's own slices may be too few to keep every hashing thread busy.
+  await Promise.all(
+    tensors
+      .flatMap(({ comparable }) => comparable)
+      .map(async ({ slice, bytes }) => {
         ids[slice] ??= await stores.hash(bytes)
       }),
-    )
+  )
+  let patchBytes = 0
+  for (const { row, comparable } of tensors) {
+    let failures = 0
+    let patched = 0
     const candidates = comparable.filter(
       ({ slice, old: range }) => range.length !== 1 || base.chunks[range[0]?.[0] ?? -1]?.id !== ids[slice],
     )
@@ -92,6 +90,29 @@ export async function patchRows(plan: Plan, base: FullManifest, stores: PatchSto
   }
   if (patches.size === 0) return { ...plan, ids }
   return assemble(plan, ids, patches, base, await pinned(patches, base, stores))
+}
+
+/** A slice of whole rows, and where the base has those rows. */
+interface Comparable {
+  readonly slice: number
+  readonly bytes: Uint8Array
+  readonly old: readonly Extent[]
+}
+
+function comparableSlices(
+  plan: Plan,
+  tensor: ManifestTensor,
+  places: ReturnType<typeof locate>,
+  row: number,
+): Comparable[] {
+  let at = 0
+  return tensor.at.flatMap(([slice, , length]) => {
+    const parts = plan.slices[slice]?.parts ?? []
+    const range = cutRange(places, at, length)
+    at += length
+    const alone = parts.length === 1 && parts[0]?.byteLength === length && length % row === 0
+    return alone && range !== undefined ? [{ slice, bytes: parts[0] as Uint8Array, old: range }] : []
+  })
 }
 
 /** Which of the base's chunks can be relied on from now on. */

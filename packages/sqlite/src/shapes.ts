@@ -32,7 +32,8 @@ export class Shapes {
   }
 
   /** The shapes of a document that are not known yet; the caller stores them with it. */
-  unknown(coll: string, doc: Doc): string[] {
+  unknown(coll: string, doc: Doc): readonly string[] {
+    if (isFlat(doc)) return NONE
     const known = this.#known.get(coll)
     if (known?.has(ANY)) return []
     const fresh: string[] = []
@@ -69,6 +70,17 @@ export class Shapes {
 /** "Anything anywhere": of a collection with very many different fields. */
 const ANY = '*'
 const MOST = 1000
+
+const NONE: readonly string[] = []
+
+/** Most documents, logs above all, hold scalars only. */
+function isFlat(doc: Doc): boolean {
+  for (const key in doc) {
+    const value = doc[key]
+    if (typeof value === 'object' && value !== null && !(value instanceof Date)) return false
+  }
+  return true
+}
 
 function collect(
   node: { readonly [key: string]: Value },

@@ -75,7 +75,11 @@ export class IndexStore implements AsyncDisposable {
   async insert(coll: string, docs: readonly Doc[], o: Call = {}): Promise<void> {
     const at = this.#at('insert', coll)
     checkCollection(coll, at)
-    const checked = docs.map((doc) => Object.assign(checkDoc(doc), { _rev: 0 }))
+    const checked = docs.map((doc) => {
+      const copy: { -readonly [K in keyof Doc]: Doc[K] } = checkDoc(doc)
+      copy._rev = 0
+      return copy
+    })
     const twice = checked.length > 1 && new Set(checked.map((doc) => doc._id)).size !== checked.length
     if (twice) throw new HubError('INVALID', 'Two documents of one insert have the same _id.', { at, path: '_id' })
     if (checked.length === 0) return

@@ -90,7 +90,8 @@ export function checkTags(
     })
   }
   const out: Record<string, Value> = {}
-  for (const [name, value] of Object.entries(tags)) {
+  for (const name of Object.keys(tags)) {
+    const value = tags[name]
     checkTagName(coll, name, op)
     if (value === undefined) {
       throw new HubError('INVALID', `The tag '${name}' is undefined; leave it out, or give null.`, {
@@ -104,23 +105,26 @@ export function checkTags(
         path: 'tags',
       })
     }
-    setOwn(out, name, value)
+    setOwn(out, name, value as Value)
   }
   return out
 }
 
 /** @throws INVALID when the field belongs to the hub, or is the camelCase spelling of a field. */
 export function checkTagName(coll: Collection, path: string, op: string): void {
-  const name = path.split('.', 1)[0] as string
+  const dot = path.indexOf('.')
+  const name = dot < 0 ? path : path.slice(0, dot)
+  const twin = Object.hasOwn(TWINS, name) ? TWINS[name] : undefined
+  const reserved = isReserved(coll, name)
+  if (!reserved && twin === undefined) return
   const at = { scheme: 'hub', op, target: coll }
-  if (isReserved(coll, name)) {
+  if (reserved) {
     throw new HubError(
       'INVALID',
       `'${name}' is a reserved field of ${coll} and cannot be set as a tag; ${wayOut(name)}.`,
       { at, path, reason: 'RESERVED_TAG' },
     )
   }
-  const twin = Object.hasOwn(TWINS, name) ? TWINS[name] : undefined
   if (twin !== undefined) {
     const why = isReserved(coll, twin)
       ? `the document's field is '${twin}', set by the hub`

@@ -15,14 +15,14 @@ export class Logs extends Namespace<LogRecord> {
     const checked: Record<string, Value> = checkTags('logs', tags, op)
     const opening = this.context.ready(callOf(options))
     if (opening !== undefined) await opening
-    const document = { ...this.base(), kind: name, ...checked }
+    const document = { ...this.base(), kind: name, ...checked, _rev: 0 }
     const call = callOf(options)
     try {
       await this.context.index.insert('logs', [document], call)
     } catch (error) {
       await this.#settle(error, document, call)
     }
-    return { ...document, _rev: 0 }
+    return document
   }
 
   /** An answer that got lost is settled by looking, so that no event is reported lost that is there, and repeated. */

@@ -69,7 +69,9 @@ export function readArguments(shape: Shape, args: readonly unknown[]): Parsed {
   const tags: Record<string, unknown> = {}
   const options: Record<string, unknown> = {}
   let name = positional
-  for (const [key, value] of Object.entries(keywords ?? {})) {
+  const given = (keywords ?? {}) as Readonly<Record<string, unknown>>
+  for (const key of Object.keys(given)) {
+    const value = given[key]
     if (key === shape.name) {
       if (positional !== undefined)
         throw new HubError('INVALID', `${shape.op}: '${shape.name}' is given twice.`, { at, path: key })

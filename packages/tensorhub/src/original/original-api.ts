@@ -171,6 +171,8 @@ export abstract class OriginalApi {
   }
 
   async #saveLog(kind: string, op: string, tags: Keywords | undefined): Promise<LogRecord> {
+    // The tags as they are where no option stands among them: logs come by the thousand.
+    if (typeof tags === 'object' && tags !== null && !('signal' in tags)) return this.logs.save(kind, tags)
     const read = readArguments({ op, name: '', options: ['signal'] }, [tags])
     return this.logs.save(kind, read.tags, transferOf(read.options))
   }
