@@ -80,7 +80,11 @@ function taskOf(start: ToChild & { kind: 'start' }): Task {
     name: start.task.name,
     attempt: start.task.attempt,
     hyperParameters: start.task.hyperParameters as Task['hyperParameters'],
-    signal: aborted.signal,
+    get signal() {
+      // A script that knows of its cancellation may wait for nothing else.
+      input.ref()
+      return aborted.signal
+    },
     get hub() {
       if (hub === undefined) {
         if (start.connection === null)
