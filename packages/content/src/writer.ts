@@ -63,7 +63,7 @@ const IN_FLIGHT = 64 * 1024 * 1024
 /** Chunks are placed as soon as there are so many bytes of them: new ones are uploaded while others are hashed. */
 const BATCH = 16 * 1024 * 1024
 /** So many while all turn out to be stored already: pinning them is a durable commit a batch and nothing else. */
-const BATCH_HELD = IN_FLIGHT
+const BATCH_HELD = 3 * IN_FLIGHT
 /** So many chunks are placed at once at most. */
 const BATCH_CHUNKS = 64
 const ATTEMPTS = 5
