@@ -42,6 +42,12 @@ export async function openBlobsUrl(url: string, o: OpenUrlOptions): Promise<Blob
   return module.blobsFromUrl(url)
 }
 
+/** The URL, complete for a process with another environment; see {@link AdapterModule.urlToHandOver}. */
+export async function urlToHandOver(url: string, o: OpenUrlOptions): Promise<string> {
+  const { module } = await adapterOf(url, o)
+  return (await module.urlToHandOver?.(url)) ?? url
+}
+
 async function adapterOf(url: string, o: OpenUrlOptions): Promise<{ module: AdapterModule; name: string }> {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
   const adapter = scheme === undefined ? undefined : packages.get(scheme)

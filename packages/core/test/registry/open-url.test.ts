@@ -6,6 +6,7 @@ import {
   openIndexUrl,
   redactUrl,
   registerScheme,
+  urlToHandOver,
 } from '../../src/index.ts'
 
 const loads: string[] = []
@@ -51,6 +52,12 @@ describe('URLs', () => {
       }
     },
   )
+
+  it('an adapter completes a URL that another process is to open; without that it stays as it is', async () => {
+    const complete = { urlToHandOver: async (url: string) => `${url}?accessKeyId=k` }
+    expect(await urlToHandOver('s3://b', load(complete))).toBe('s3://b?accessKeyId=k')
+    expect(await urlToHandOver('file:///b', load({}))).toBe('file:///b')
+  })
 
   it('an adapter without the layer is UNSUPPORTED, by name, without the secret', async () => {
     await expect(openIndexUrl('s3://key:secret@bucket', load({ blobsFromUrl: () => blobs }))).rejects.toMatchObject({

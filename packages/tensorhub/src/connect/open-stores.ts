@@ -1,6 +1,15 @@
-import { type BlobDriver, BlobStore, type IndexDriver, IndexStore, openBlobsUrl, openIndexUrl } from '@tensorhub/core'
+import {
+  type BlobDriver,
+  BlobStore,
+  type IndexDriver,
+  IndexStore,
+  openBlobsUrl,
+  openIndexUrl,
+  urlToHandOver,
+} from '@tensorhub/core'
 import { fs } from '@tensorhub/fs'
 import { sqlite } from '@tensorhub/sqlite'
+import type { ConnectionSpec } from './connection-spec.ts'
 import type { EmbeddedFolder } from './embedded-folder.ts'
 import { laterBlobs, laterIndex } from './later-driver.ts'
 import { importOptional } from './optional-package.ts'
@@ -30,4 +39,14 @@ export function laterStores(index: string, blobs: string): Stores {
     index: new IndexStore(laterIndex(scheme(index), () => openIndexUrl(index, { load: importOptional }))),
     blobs: new BlobStore(laterBlobs(scheme(blobs), () => openBlobsUrl(blobs, { load: importOptional }))),
   }
+}
+
+/** The connection for a process that has nothing of this one's environment: URLs carry their credentials. */
+export async function toHandOver(connection: ConnectionSpec): Promise<ConnectionSpec> {
+  const { index, blobs } = connection
+  if (index === undefined || blobs === undefined) return connection
+  const [newIndex, newBlobs] = await Promise.all(
+    [index, blobs].map((url) => urlToHandOver(url, { load: importOptional })),
+  )
+  return { ...connection, index: newIndex as string, blobs: newBlobs as string }
 }

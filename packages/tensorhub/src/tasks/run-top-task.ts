@@ -1,4 +1,5 @@
 import { type Call, type ErrorCode, isHubError, type Order, type Predicate, type Value } from '@tensorhub/core'
+import { toHandOver } from '../connect/open-stores.ts'
 import type { HubContext } from '../context.ts'
 import type { TensorHub } from '../hub.ts'
 import { type Attempt, attemptOf } from './attempt.ts'
@@ -93,11 +94,12 @@ class Run {
       try {
         const value = (await this.#context.content.load(doc.content)) as { files: Record<string, Uint8Array> }
         const folder = await unpack(this.#context.workDir, doc, doc.script, value.files)
+        const orders = await this.#orders()
         if (ownership.state === 'lost') return await this.#lost({})
         if (ownership.state === 'cancelled')
           return this.#ended(await this.#protocol.cancelRunning(this.#claim, ''), CANCELLED)
         if (signal?.aborted) return this.#ended(await this.#protocol.release(this.#claim), RELEASED)
-        child = new ScriptProcess(folder, doc.script, this.#orders(), this.#o.onOutput)
+        child = new ScriptProcess(folder, doc.script, orders, this.#o.onOutput)
         signal?.addEventListener('abort', onAbort, { once: true })
         const end = await child.end
         interrupted = signal?.aborted === true && end.message?.kind !== 'result'
@@ -148,12 +150,13 @@ class Run {
     }
   }
 
-  #orders(): ConstructorParameters<typeof ScriptProcess>[2] {
+  async #orders(): Promise<ConstructorParameters<typeof ScriptProcess>[2]> {
     const { doc } = this.#claim
+    const { connection } = this.#context
     const { _id: id, task_name: name, attempts: attempt, epoch, hyper_parameters: hyperParameters } = doc
     return {
       task: { id, name, attempt, epoch, hyperParameters },
-      connection: this.#context.connection ?? null,
+      connection: connection === undefined ? null : await toHandOver(connection),
       keys: doc.saved_result_keys,
     }
   }
