@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdir, mkdtemp, open, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,16 +14,20 @@ export interface Launch {
 export interface RunningServer {
   /** Program and version, as reports print it. */
   readonly name: string
-  readonly host: '127.0.0.1'
+  /** `127.0.0.1` for every server that is started here; the host of the URL for a user's own. */
+  readonly host: string
   readonly port: number
-  /** The folder that holds its data and its log; removed by `stop`. */
+  /** Whether it was started here. A user's own server can be neither killed nor started: `kill` and `start` throw then. */
+  readonly ours: boolean
+  /** The folder that holds its data and its log; removed by `stop`. Empty for a user's own server. */
   readonly folder: string
+  /** 0 for a user's own server. */
   readonly pid: number
   /** SIGKILL, and waits for the process to be gone. The data stay; `start` brings it back on the same port. */
   kill(): Promise<void>
   /** Starts it again after `kill`, on the same port and folder. */
   start(): Promise<void>
-  /** SIGTERM, then SIGKILL after 5 s; removes the folder. */
+  /** SIGTERM, then SIGKILL after 5 s; removes the folder. Leaves a user's own server running. */
   stop(): Promise<void>
 }
 
@@ -36,7 +40,11 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Starts a server in a new temporary folder and waits until its port answers. @throws with the end of its log when it does not. */
+/**
+ * Starts a server in a new temporary folder and waits until its port answers. `launch` is asked anew at every start.
+ *
+ * @throws with the end of its log when it does not come up
+ */
 export async function startServer(
   name: string,
   launch: (at: { readonly port: number; readonly folder: string; readonly data: string }) => Launch,
@@ -45,24 +53,36 @@ export async function startServer(
   const data = join(folder, 'data')
   await mkdir(data)
   const port = await freePort()
-  const { program, args, env } = launch({ port, folder, data })
   let child: ChildProcess | undefined
 
   const start = async () => {
+    if (child !== undefined && child.exitCode === null && child.signalCode === null) {
+      throw new Error(`${name} on 127.0.0.1:${port} is running already (process ${child.pid})`)
+    }
+    const { program, args, env } = launch({ port, folder, data })
     const log = await open(join(folder, 'log'), 'a')
-    child = spawn(program, args, { stdio: ['ignore', log.fd, log.fd], env: { ...process.env, ...env } })
+    const started = spawn(program, args, { stdio: ['ignore', log.fd, log.fd], env: { ...process.env, ...env } })
+    child = started
     await log.close()
+    const waiting = new AbortController()
     const failed = new Promise<never>((_, reject) => {
-      child?.once('error', reject)
-      child?.once('exit', (code, signal) => reject(new Error(`${name} ended (${code ?? signal}) before it was ready`)))
+      started.once('error', (error) => reject(new Error(`${name}: cannot start ${program}: ${error.message}`)))
+      started.once('exit', (code, signal) => reject(new Error(`${name} ended (${code ?? signal}) before it was ready`)))
     })
-    failed.catch(() => undefined)
-    await Promise.race([failed, answers(port)])
-    child.unref()
+    failed.catch(() => waiting.abort())
+    try {
+      await Promise.race([failed, answers(port, waiting.signal)])
+    } catch (error) {
+      await end('SIGKILL')
+      const tail = (await readFile(join(folder, 'log'), 'utf8')).trim().split('\n').slice(-15).join('\n')
+      throw new Error(`${(error as Error).message}. The end of its log:\n${tail}`)
+    }
+    started.unref()
   }
   const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
     const running = child
-    if (running === undefined || running.exitCode !== null || running.signalCode !== null) return
+    if (running === undefined || running.pid === undefined) return
+    if (running.exitCode !== null || running.signalCode !== null) return
     const gone = new Promise<void>((resolve) => running.once('exit', () => resolve()))
     running.ref()
     running.kill(signal)
@@ -73,30 +93,37 @@ export async function startServer(
   // A test process that ends without `stop` must not leave its server behind.
   const onExit = () => child?.kill('SIGKILL')
   process.once('exit', onExit)
+  const stop = async () => {
+    process.off('exit', onExit)
+    await end('SIGTERM')
+    await rm(folder, { recursive: true, force: true })
+  }
 
-  await start()
+  try {
+    await start()
+  } catch (error) {
+    await stop()
+    throw error
+  }
   return {
     name,
     host: '127.0.0.1',
     port,
+    ours: true,
     folder,
     get pid() {
       return child?.pid ?? 0
     },
     kill: () => end('SIGKILL'),
     start,
-    async stop() {
-      process.off('exit', onExit)
-      await end('SIGTERM')
-      await rm(folder, { recursive: true, force: true })
-    },
+    stop,
   }
 }
 
 /** Waits until something accepts connections on the port; one minute at most. */
-async function answers(port: number): Promise<void> {
+async function answers(port: number, signal: AbortSignal): Promise<void> {
   const until = Date.now() + 60_000
-  for (;;) {
+  while (!signal.aborted) {
     const open = await new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1')
       socket.once('connect', () => {

@@ -1,0 +1,56 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { notOurs, OWN_SERVER, ownServer } from './own-server.ts'
+import { portOf } from './s3.ts'
+import { type RunningServer, startServer } from './server.ts'
+
+export interface AzureServer extends RunningServer {
+  /** The account's URL: `http://127.0.0.1:PORT/devstoreaccount1`. */
+  readonly endpoint: string
+  readonly account: string
+  readonly key: string
+  readonly connectionString: string
+}
+
+/** Azurite's one account, as published: https://learn.microsoft.com/azure/storage/common/storage-connect-azurite */
+const ACCOUNT = 'devstoreaccount1'
+const KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
+
+/** TENSORHUB_TEST_AZURE (a connection string) when it is set; else Azurite, which comes with this repository's own packages. */
+export async function startAzure(): Promise<AzureServer> {
+  const own = ownServer('azure')
+  if (own !== undefined) return ofConnectionString(own)
+  const main = createRequire(import.meta.url).resolve('azurite/package.json')
+  const program = join(main, '..', 'dist', 'src', 'blob', 'main.js')
+  if (!existsSync(program)) throw new Error(`azurite's program is not at ${program}`)
+  const server = await startServer('Azurite 3.36.0', ({ port, data }) => ({
+    program: process.execPath,
+    args: [
+      ...[program, '--blobHost', '127.0.0.1', '--blobPort', String(port), '--location', data],
+      ...['--disableTelemetry', '--skipApiVersionCheck', '--silent'],
+    ],
+  }))
+  const endpoint = `http://127.0.0.1:${server.port}/${ACCOUNT}`
+  const connectionString = `DefaultEndpointsProtocol=http;AccountName=${ACCOUNT};AccountKey=${KEY};BlobEndpoint=${endpoint};`
+  return Object.assign(server, { endpoint, account: ACCOUNT, key: KEY, connectionString })
+}
+
+function ofConnectionString(text: string): AzureServer {
+  const parts = new Map(
+    text
+      .split(';')
+      .flatMap((part) =>
+        part.includes('=') ? [[part.split('=', 1)[0] ?? '', part.slice(part.indexOf('=') + 1)]] : [],
+      ) as [string, string][],
+  )
+  const account = parts.get('AccountName')
+  const key = parts.get('AccountKey')
+  if (!account || !key)
+    throw new Error(`${OWN_SERVER.azure} is to be a connection string with AccountName and AccountKey`)
+  const scheme = parts.get('DefaultEndpointsProtocol') ?? 'https'
+  const suffix = parts.get('EndpointSuffix') ?? 'core.windows.net'
+  const endpoint = (parts.get('BlobEndpoint') ?? `${scheme}://${account}.blob.${suffix}`).replace(/\/$/, '')
+  const url = new URL(endpoint)
+  return Object.assign(notOurs('azure', url.hostname, portOf(url)), { endpoint, account, key, connectionString: text })
+}

@@ -1,0 +1,110 @@
+import { MONGO_JAVA, SECANTUS, SECANTUS_PYTHON } from './install/recipes.ts'
+import { type Located, locate, ServerMissing } from './locate.ts'
+import { createUser, type MongoAuth, type MongoRole } from './mongodb-user.ts'
+import { notOurs, ownServer } from './own-server.ts'
+import { type RunningServer, startServer } from './server.ts'
+
+export interface MongoServer extends RunningServer {
+  /** `mongodb://127.0.0.1:PORT` without a database and without credentials; a test appends its own. */
+  readonly url: string
+  /** The user of `auth`, with the database it is known in; undefined where anybody may do anything. */
+  readonly auth?: MongoAuth
+  /** The whole connection string of a database, with the user of `auth`. */
+  urlOf(database: string): string
+}
+
+export interface MongoOptions {
+  /** No replica set: no change streams, no transactions. mongo-java-server always is. */
+  readonly standalone?: boolean
+  /**
+   * `secantus` (the default): SecantusDB, speaks MongoDB 8.2; its Python server where the Rust one can't be had.
+   * `java`: mongo-java-server, in memory, standalone, without sessions: `kill` loses its data.
+   */
+  readonly kind?: 'secantus' | 'secantus-python' | 'java'
+  /** A server that refuses everybody but this user, which is made in `db` (`admin`). The role is `root` when none is given. */
+  readonly auth?: {
+    readonly username: string
+    readonly password: string
+    readonly db?: string
+    readonly roles?: readonly MongoRole[]
+  }
+}
+
+/** TENSORHUB_TEST_MONGODB when it is set and nothing special is asked for; else a server of our own. */
+export async function startMongo(o: MongoOptions = {}): Promise<MongoServer> {
+  const { kind = 'secantus', auth } = o
+  const own = o.kind === undefined && auth === undefined && o.standalone !== true ? ownServer('mongodb') : undefined
+  if (own !== undefined) return ofUrl(own)
+  if (kind === 'java') {
+    if (auth !== undefined) throw new Error('mongo-java-server knows no authentication')
+    const { command } = await locate(MONGO_JAVA)
+    const [program, ...args] = command
+    const server = await startServer(MONGO_JAVA.name, ({ port }) => ({ program, args: [...args, String(port)] }))
+    return withUrl(server)
+  }
+  const { name, located } = await secantus(kind)
+  const python = name === SECANTUS_PYTHON.name
+  if (python && (o.standalone || auth)) throw new Error(`${name} is not started standalone or with authentication here`)
+  let guarded = false
+  const server = await startServer(name, ({ port, data }) => {
+    const [program, ...first] = located.command
+    const args = [...first, '--host', '127.0.0.1', '--port', String(port), '--storage-path', data]
+    if (!python) args.push('--cache-size', '256M', '--sync-on-commit')
+    if (o.standalone) args.push('--standalone')
+    if (guarded) args.push('--auth')
+    return { program, args }
+  })
+  if (auth === undefined) return withUrl(server)
+  const { username, password, db = 'admin', roles = [{ role: 'root', db: 'admin' }] } = auth
+  try {
+    await createUser(`mongodb://127.0.0.1:${server.port}`, { username, password, authSource: db }, roles)
+    await server.kill()
+    guarded = true
+    await server.start()
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+  return withUrl(server, { username, password, authSource: db })
+}
+
+/** The Rust server, or the Python one on a machine that can't build it. */
+async function secantus(kind: 'secantus' | 'secantus-python'): Promise<{ name: string; located: Located }> {
+  if (kind === 'secantus-python') return { name: SECANTUS_PYTHON.name, located: await locate(SECANTUS_PYTHON) }
+  try {
+    return { name: SECANTUS.name, located: await locate(SECANTUS) }
+  } catch (error) {
+    if (!(error instanceof ServerMissing)) throw error
+    try {
+      return { name: SECANTUS_PYTHON.name, located: await locate(SECANTUS_PYTHON) }
+    } catch (second) {
+      if (second instanceof ServerMissing) throw new ServerMissing(`${error.message}\n${second.message}`)
+      throw second
+    }
+  }
+}
+
+function withUrl(server: RunningServer, auth?: MongoAuth): MongoServer {
+  const url = `mongodb://127.0.0.1:${server.port}`
+  const user = auth && `${encodeURIComponent(auth.username)}:${encodeURIComponent(auth.password)}@`
+  return Object.assign(server, {
+    ...(auth === undefined ? {} : { auth }),
+    url,
+    urlOf: (database: string) =>
+      auth === undefined
+        ? `${url}/${database}`
+        : `mongodb://${user}127.0.0.1:${server.port}/${database}?authSource=${encodeURIComponent(auth.authSource)}`,
+  })
+}
+
+/** A user's own: `mongodb://user:password@host:port/?options`. What is after the host is put behind the test's database. */
+function ofUrl(text: string): MongoServer {
+  const parts = /^(mongodb(?:\+srv)?):\/\/([^/?]+)(?:\/[^?]*)?(\?.*)?$/.exec(text)
+  const [, scheme, at, query = ''] = parts ?? []
+  if (scheme === undefined || at === undefined) throw new Error('TENSORHUB_TEST_MONGODB is no mongodb:// URL')
+  const [, host = '', port = '27017'] = /^(?:[^@]*@)?([^:,]+)(?::(\d+))?/.exec(at) ?? []
+  return Object.assign(notOurs('mongodb', host, Number(port)), {
+    url: `${scheme}://${at}`,
+    urlOf: (database: string) => `${scheme}://${at}/${database}${query}`,
+  })
+}

@@ -1,0 +1,49 @@
+import { VERSITYGW } from './install/recipes.ts'
+import { locate } from './locate.ts'
+import { notOurs, OWN_SERVER, ownServer } from './own-server.ts'
+import { type RunningServer, startServer } from './server.ts'
+
+export interface S3Server extends RunningServer {
+  readonly endpoint: string
+  readonly region: string
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+}
+
+/** TENSORHUB_TEST_S3 (`https://key:secret@host?region=…`) when it is set; else versitygw over a folder. */
+export async function startS3(): Promise<S3Server> {
+  const own = ownServer('s3')
+  if (own !== undefined) return ofUrl(own)
+  const accessKeyId = 'tensorhub'
+  const secretAccessKey = 'tensorhub-test-secret'
+  const { command } = await locate(VERSITYGW)
+  const [program, ...first] = command
+  const server = await startServer(VERSITYGW.name, ({ port, data }) => ({
+    program,
+    args: [...first, '--port', `127.0.0.1:${port}`, '--quiet', '--keep-alive', 'posix', data],
+    env: { ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey },
+  }))
+  const endpoint = `http://127.0.0.1:${server.port}`
+  return Object.assign(server, { endpoint, region: 'us-east-1', accessKeyId, secretAccessKey })
+}
+
+function ofUrl(text: string): S3Server {
+  const url = URL.parse(text)
+  const accessKeyId = decodeURIComponent(url?.username || '') || process.env['AWS_ACCESS_KEY_ID']
+  const secretAccessKey = decodeURIComponent(url?.password || '') || process.env['AWS_SECRET_ACCESS_KEY']
+  if (url === null || !accessKeyId || !secretAccessKey) {
+    throw new Error(
+      `${OWN_SERVER.s3} is to be https://KEY:SECRET@HOST?region=REGION, or without KEY:SECRET@ beside AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`,
+    )
+  }
+  return Object.assign(notOurs('s3', url.hostname, portOf(url)), {
+    endpoint: url.origin,
+    region: url.searchParams.get('region') ?? 'us-east-1',
+    accessKeyId,
+    secretAccessKey,
+  })
+}
+
+export function portOf(url: URL): number {
+  return Number(url.port || (url.protocol === 'https:' ? 443 : 80))
+}
