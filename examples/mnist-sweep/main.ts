@@ -2,7 +2,7 @@
  * The dispatcher. With `runner.ts` and `task-script.ts` it is the original's `examples/database` in TypeScript, on the real MNIST: networks
  * are trained by runner processes, which share work, data and results with this one through a hub alone.
  *
- *   node main.ts [--quick] [--url URL] [--help]
+ *   node main.ts [--quick] [--url URL | --index URL --blobs URL] [--help]
  *
  * Ends with 1 when a task fails or an accuracy is too low, with 2 for unknown arguments.
  */
@@ -22,7 +22,7 @@ import { watchTasks } from './watch-tasks.ts'
 /** How long a task stays with a runner that is not heard of any more. */
 const LEASE_SECONDS = 10
 
-const { plan, url, runners } = readOptions(process.argv.slice(2))
+const { plan, hub: place, runners } = readOptions(process.argv.slice(2))
 
 /** Aborts on Ctrl-C and its kin. They may come several times, since the programs between the terminal and this one pass them on. */
 const stop = new AbortController()
@@ -85,7 +85,7 @@ async function pushTasks(hub: TensorHub, { units, rows, epochs, batch, validatio
 /** Starts the runners, shows how the tasks go until all are over, and ends the runners. */
 async function runTasks(hub: TensorHub): Promise<void> {
   const display = new ProgressDisplay()
-  await using processes = new Runners(runners, url, (reason) =>
+  await using processes = new Runners(runners, place, (reason) =>
     display.note(`${reason} If it had a task, that is due again ${LEASE_SECONDS} s after its last heartbeat.`),
   )
   step(
@@ -98,7 +98,7 @@ async function runTasks(hub: TensorHub): Promise<void> {
 
 async function main(): Promise<void> {
   const start = performance.now()
-  await using hub = await connect(url)
+  await using hub = await connect(place)
   console.log(`${hub}`)
   await deleteOldState(hub)
   const mnist = await saveDigits(hub)

@@ -7,8 +7,10 @@ const USAGE = `The MNIST sweep: trains three networks by two runner processes th
   npm run demo -- [options]        or, in this folder: node main.ts [options]
 
   --quick          a fifth of the digits: about a minute, and test accuracies above ${QUICK.bar} (without: a few minutes, above ${FULL.bar})
-  --url URL        the hub; default: embedded, in the folder .tensorhub of this example
-  --runners N      runner processes; default 2. With 0, start some yourself: node runner.ts [--url URL]
+  --url URL        the hub: a folder, or mongodb://…; default: TENSORHUB_URL, else embedded, in the folder .tensorhub of this example
+  --index URL      instead of --url, the two layers apart: sqlite:///file.db or mongodb://…
+  --blobs URL      with --index: file:///folder, mongodb://…, s3://…, gs://… or azblob://…
+  --runners N      runner processes; default 2. With 0, start some yourself: node runner.ts [--url URL | --index URL --blobs URL]
   --units A,B,…    hidden units of each network; default ${FULL.units}
   --rows N         digits to train on, at most 50000; default ${FULL.rows}, with --quick ${QUICK.rows}
   --epochs N       default ${FULL.epochs}
@@ -19,9 +21,15 @@ const USAGE = `The MNIST sweep: trains three networks by two runner processes th
 /** What main.ts was asked to do. */
 export interface Options {
   readonly plan: Plan
-  readonly url: string | undefined
+  readonly hub: HubPlace
   readonly runners: number
 }
+
+/** Where the hub is. Nothing given: what the environment says (TENSORHUB_URL, or TENSORHUB_INDEX with TENSORHUB_BLOBS), else this example's folder. */
+export type HubPlace = { readonly url?: string } | { readonly index: string; readonly blobs: string }
+
+/** The options of main.ts and runner.ts that name a hub. */
+export const HUB_OPTIONS = { url: { type: 'string' }, index: { type: 'string' }, blobs: { type: 'string' } } as const
 
 /** Reads the arguments of main.ts. Prints and ends the process for `--help`, and with 2 for arguments that it does not know. */
 export function readOptions(args: readonly string[]): Options {
@@ -30,7 +38,7 @@ export function readOptions(args: readonly string[]): Options {
       args: [...args],
       options: {
         quick: { type: 'boolean', default: false },
-        url: { type: 'string' },
+        ...HUB_OPTIONS,
         runners: { type: 'string' },
         units: { type: 'string' },
         rows: { type: 'string' },
@@ -53,7 +61,7 @@ export function readOptions(args: readonly string[]): Options {
       ...(bar === undefined ? {} : { bar: share('--bar', bar) }),
     }
     const runners = whole('--runners', values.runners ?? '2', 0, 64)
-    return { plan, runners, url: hubUrl(values.url) }
+    return { plan, runners, hub: hubPlace(values) }
   } catch (error) {
     if (!(error instanceof Error)) throw error
     process.stderr.write(`${error.message}\n\n${USAGE}`)
@@ -62,11 +70,22 @@ export function readOptions(args: readonly string[]): Options {
 }
 
 /** A folder is made absolute, since the runners work in another one. @throws for a hub that other processes cannot reach. */
-export function hubUrl(url: string | undefined): string | undefined {
-  if (url === undefined) return undefined
-  if (url.startsWith('memory:'))
-    throw new Error('--url memory: names a hub inside one process, which no runner reaches.')
-  return /^[a-z][a-z0-9+.-]+:/i.test(url) ? url : resolve(url)
+export function hubPlace(values: {
+  readonly url?: string
+  readonly index?: string
+  readonly blobs?: string
+}): HubPlace {
+  const { url, index, blobs } = values
+  for (const given of [url, index, blobs])
+    if (given?.startsWith('memory:'))
+      throw new Error('memory: names a hub inside one process, which no runner reaches.')
+  if (index !== undefined || blobs !== undefined) {
+    if (url !== undefined || index === undefined || blobs === undefined)
+      throw new Error('Give either --url, or --index and --blobs.')
+    return { index, blobs }
+  }
+  if (url === undefined) return {}
+  return { url: /^[a-z][a-z0-9+.-]+:/i.test(url) ? url : resolve(url) }
 }
 
 function whole(option: string, text: string, least: number, most: number): number {

@@ -1,7 +1,7 @@
 /**
  * A task runner: takes the first task that is due, runs it, and looks again. Start as many as you like, on as many machines as reach the hub:
  *
- *   node runner.ts [--url URL]
+ *   node runner.ts [--url URL | --index URL --blobs URL]
  *
  * It ends on SIGINT and SIGTERM, and with the program that started it; the task it was at is pending again.
  */
@@ -9,14 +9,14 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { isHubError } from 'tensorhub'
 import { connect } from './connect.ts'
-import { hubUrl } from './options.ts'
+import { HUB_OPTIONS, hubPlace } from './options.ts'
 import { TASK } from './plan.ts'
 
 /** How long an idle runner waits before it looks again, in ms. */
 const IDLE = 500
 
-const { values } = parseArgs({ options: { url: { type: 'string' } } })
-const url = hubUrl(values.url)
+const { values } = parseArgs({ options: HUB_OPTIONS })
+const place = hubPlace(values)
 // The packages that a task's script imports are looked up from the runner's folder.
 process.chdir(import.meta.dirname)
 
@@ -26,7 +26,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 // Only when main.ts started this: its end closes the channel.
 process.on('disconnect', () => stop.abort(new Error('the dispatcher has ended')))
 
-await using hub = await connect(url)
+await using hub = await connect(place)
 console.log(`Runner ${process.pid} waits for tasks '${TASK}' in ${hub}`)
 try {
   while (!stop.signal.aborted) {

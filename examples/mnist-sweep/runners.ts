@@ -1,6 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { environmentOf } from './connect.ts'
+import type { HubPlace } from './options.ts'
 
 /** How long a runner may take to end after SIGTERM before it is killed, in ms. */
 const PATIENCE = 20_000
@@ -16,12 +18,12 @@ export class Runners implements AsyncDisposable {
   #stopping = false
 
   /** @param onLoss Told when a runner ends by itself. */
-  constructor(count: number, url: string | undefined, onLoss: (reason: string) => void) {
+  constructor(count: number, hub: HubPlace, onLoss: (reason: string) => void) {
     this.#onLoss = onLoss
     const script = fileURLToPath(new URL('./runner.ts', import.meta.url))
-    const args = url === undefined ? [] : ['--url', url]
+    const env = { ...process.env, ...environmentOf(hub) }
     this.#children = Array.from({ length: count }, () =>
-      fork(script, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] }),
+      fork(script, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], env }),
     )
     for (const child of this.#children) void this.#watch(child)
     process.on('exit', () => {
