@@ -77,22 +77,12 @@ export class TaskProtocol {
 
   async makeIndexes(): Promise<void> {
     const key = (name: string, dir: 1 | -1 = 1) => ({ path: [name], dir })
-    await this.#index.ensureIndex(COLL, [
-      key('project_name'),
-      key('task_name'),
-      key('status'),
-      key('priority', -1),
-      key('time'),
-      key('_id'),
-    ])
-    await this.#index.ensureIndex(COLL, [
-      key('project_name'),
-      key('status'),
-      key('priority', -1),
-      key('time'),
-      key('_id'),
-    ])
-    await this.#index.ensureIndex(COLL, [key('project_name'), key('status'), key('lease_until'), key('_id')])
+    const orders: readonly Order[] = [
+      [key('project_name'), key('task_name'), key('status'), key('priority', -1), key('time'), key('_id')],
+      [key('project_name'), key('status'), key('priority', -1), key('time'), key('_id')],
+      [key('project_name'), key('status'), key('lease_until'), key('_id')],
+    ]
+    await Promise.all(orders.map((order) => this.#index.ensureIndex(COLL, order, {})))
   }
 
   /** Takes the first due task, or null. A lost reply is made certain by the nonce, which only this call knows. */

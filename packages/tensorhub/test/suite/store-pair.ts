@@ -27,6 +27,11 @@ afterAll(async () => {
   for (const close of closing.reverse()) await close()
 })
 
+/** Does this after the file's tests, before what was asked for earlier: what was started first ends last. */
+export function atEnd(close: () => Promise<void>): void {
+  closing.push(close)
+}
+
 /** Makes stores whose hubs are closed after the file's tests. `connect` is given the options of each hub. */
 export function storesOf(parts: {
   readonly connect: (options: CommonOptions) => Promise<TensorHub>
