@@ -1,23 +1,23 @@
 import { openBlobs, openBlobsUrl, openIndex, openIndexUrl } from '@tensorhub/core'
+import { BLOBS, type BlobsName, INDEXES, type IndexName, type Layer, type OpenLayer } from '@tensorhub/servers/layers'
 import { TensorHub } from 'tensorhub'
 import { describe } from 'vitest'
 import { facadeSuite } from '../suite/facade-suite.ts'
 import { atEnd, type StorePair, storesOf } from '../suite/store-pair.ts'
-import { BLOBS, type BlobsName, INDEXES, type IndexName, type Layer } from './layers.ts'
 
 const load = (name: string) => import(name)
 
 /** Two layers, each named by a URL alone; their servers live as long as the test file. */
 export function pairOf(index: IndexName, blobs: BlobsName): StorePair {
   const layers: readonly [Layer, Layer] = [INDEXES[index], BLOBS[blobs]]
-  let opened: Promise<Awaited<ReturnType<Layer['open']>>[]> | undefined
+  let opened: Promise<OpenLayer[]> | undefined
   return {
     name: `${layers[0].name} and ${layers[1].name}`,
     async create() {
       opened ??= Promise.all(
         layers.map(async (layer) => {
           const store = await layer.open()
-          atEnd(async () => store.server?.stop())
+          atEnd(store.close)
           return store
         }),
       )
