@@ -1,0 +1,299 @@
+import { type ErrorPlace, HubError, type MappedError } from '@tensorhub/core'
+
+/** What an error's meaning depends on beside itself. */
+export interface ErrorContext {
+  /** Hosts and database, without credentials. */
+  readonly place: string
+  /** ms. */
+  readonly timeout: number
+  /** Whether the server had been reached before. */
+  readonly opened: boolean
+  /** Whether the MongoDB driver itself repeats a write whose reply was lost. */
+  readonly retriesWrites: boolean
+}
+
+/** Error codes of the server: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml */
+export const CODES = {
+  badValue: 2,
+  unauthorized: 13,
+  typeMismatch: 14,
+  overflow: 15,
+  authenticationFailed: 18,
+  illegalOperation: 20,
+  pathNotViable: 28,
+  commandNotFound: 59,
+  writeConcernTimeout: 64,
+  indexOptionsConflict: 85,
+  indexKeySpecsConflict: 86,
+  writeConflict: 112,
+  commandNotSupported: 115,
+  parallelArrays: 171,
+  documentTooLarge: 10334,
+  duplicateKey: 11000,
+} as const
+
+const UNAVAILABLE = new Set([6, 7, 89, 91, 133, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436])
+/** Of those, what a write may still have passed: the server was interrupted in the middle. */
+const INTERRUPTED = new Set([6, 7, 89, 91, 262, 9001, 11600, 11602])
+const TOO_LARGE = new Set<number>([CODES.documentTooLarge, 17280, 17419, 17420])
+const DUPLICATE = new Set<number>([CODES.duplicateKey, 11001, 12582])
+const UNSUPPORTED = new Set<number>([CODES.commandNotFound, CODES.commandNotSupported, 238, 263, 40324])
+const WRITES = new Set(['insert', 'update', 'takeOne', 'delete', 'write', 'writeBytes', 'copy', 'sweep'])
+const CHANGES = new Set(['update', 'takeOne'])
+
+interface Failure {
+  readonly name?: string
+  readonly message?: string
+  readonly code?: unknown
+  readonly cause?: unknown
+  readonly reason?: { readonly servers?: ReadonlyMap<string, { readonly error?: unknown }> }
+  readonly writeErrors?: unknown
+  readonly beforeHandshake?: unknown
+}
+
+/** The server's code of an error, or of the first failed write of a batch. */
+export function codeOf(error: unknown): number | undefined {
+  const { code, writeErrors } = error as Failure
+  const first = Array.isArray(writeErrors) ? (writeErrors[0] as { code?: unknown } | undefined)?.code : undefined
+  const found = first ?? code
+  return typeof found === 'number' || typeof found === 'bigint' ? Number(found) : undefined
+}
+
+export function isDuplicateKey(error: unknown): boolean {
+  const code = codeOf(error)
+  return code !== undefined && DUPLICATE.has(code)
+}
+
+/** Wrong or missing credentials, as against a right that is missing. */
+export function isWrongCredentials(error: unknown): boolean {
+  const code = codeOf(error)
+  const message = String((error as Failure).message)
+  if (code === CODES.authenticationFailed || code === 11 || code === 8000) return true
+  return (
+    code === CODES.unauthorized && /requires? authentication|not authenticated|authentication required/i.test(message)
+  )
+}
+
+/** Whether a request was, or may have been, sent and its reply did not come: what it did is not known. */
+export function isReplyLost(error: unknown): boolean {
+  const { name, beforeHandshake } = error as Failure
+  if (name === 'MongoNetworkError' || name === 'MongoNetworkTimeoutError' || name === 'PoolClearedOnNetworkError')
+    return beforeHandshake !== true && !/ECONNREFUSED|ENOTFOUND|EAI_AGAIN/.test(String((error as Failure).message))
+  const code = codeOf(error)
+  return name !== 'MongoServerSelectionError' && code !== undefined && INTERRUPTED.has(code)
+}
+
+/** The server does not answer, or not now. */
+export function isUnreachable(error: unknown): boolean {
+  const { name } = error as Failure
+  const code = codeOf(error)
+  return (
+    /^Mongo(Network|NetworkTimeout|ServerSelection|OperationTimeout|NotConnected)Error$/.test(String(name)) ||
+    /^(PoolCleared|PoolClosed|WaitQueueTimeout|PoolClearedOnNetwork)\w*Error$/.test(String(name)) ||
+    name === 'MongoPoolClearedError' ||
+    name === 'MongoPoolClosedError' ||
+    name === 'MongoWaitQueueTimeoutError' ||
+    (code !== undefined && UNAVAILABLE.has(code))
+  )
+}
+
+/** MongoDB's errors in the hub's codes. The texts name the server and the way out, and never what was sent. */
+export function mapMongoError(error: unknown, at: ErrorPlace, context: ErrorContext): MappedError | undefined {
+  if (!(error instanceof Error)) return undefined
+  const { place } = context
+  const code = codeOf(error)
+  const name = error.name
+  if (isWrongCredentials(error))
+    return {
+      code: 'DENIED',
+      reason: 'CREDENTIALS',
+      message: `MongoDB at ${place} does not accept the user or password, or wants one and got none. Check both, and authSource: the database that knows the user.`,
+    }
+  if (code === CODES.unauthorized)
+    return {
+      code: 'DENIED',
+      reason: 'PERMISSION',
+      message: `MongoDB at ${place} does not let this user do ${at.op}${on(at)}; it needs the role readWrite on the database.`,
+    }
+  if (isDuplicateKey(error))
+    return {
+      code: 'EXISTS',
+      message: `A document exists already in ${at.target ?? place}, or shares a unique key with one that does.`,
+    }
+  if (code !== undefined && TOO_LARGE.has(code))
+    return {
+      code: 'INVALID',
+      reason: 'DOCUMENT_TOO_LARGE',
+      message: `A document${on(at)} would be larger than MongoDB stores (16 MiB of BSON).`,
+    }
+  if (/parallel arrays/i.test(error.message) || code === CODES.parallelArrays)
+    return {
+      code: 'INVALID',
+      reason: 'PARALLEL_ARRAYS',
+      message: `Two keys of one sort or index${on(at)} run through different arrays of a document.`,
+    }
+  if (
+    CHANGES.has(at.op) &&
+    code !== undefined &&
+    [CODES.badValue, CODES.typeMismatch, CODES.pathNotViable, 9, 40, 54, 56].includes(code)
+  )
+    return {
+      code: 'INVALID',
+      reason: 'CHANGE_REFUSED',
+      message: `The change cannot be made${on(at)}: ${error.message}`,
+    }
+  if (code === CODES.overflow)
+    return { code: 'INVALID', message: `MongoDB refuses a document${on(at)} that is nested too deep.` }
+  if (code === 121)
+    return {
+      code: 'INVALID',
+      message: `The validator of ${at.target ?? 'the collection'} in MongoDB at ${place} refuses the document.`,
+    }
+  if (code === CODES.indexOptionsConflict || code === CODES.indexKeySpecsConflict)
+    return {
+      code: 'CONFLICT',
+      reason: 'INDEX_CONFLICT',
+      message: `${at.target ?? 'The collection'} in MongoDB at ${place} has another index on these keys (${error.message}). Drop that one first.`,
+    }
+  if (code === CODES.writeConflict)
+    return {
+      code: 'CONFLICT',
+      retryable: true,
+      message: `Another write changed the same documents of ${at.target ?? place} meanwhile; try again.`,
+    }
+  if (code === 14031) return { code: 'STORAGE_FULL', message: `The disk of MongoDB at ${place} is full.` }
+  if (
+    code === 16500 ||
+    code === 50_462 ||
+    /SystemOverloadedError/.test(String((error as { errorLabels?: unknown }).errorLabels))
+  )
+    return {
+      code: 'THROTTLED',
+      retryable: true,
+      message: `MongoDB at ${place} takes no more requests now; try again later.`,
+    }
+  if (name === 'MongoWriteConcernError' || code === CODES.writeConcernTimeout || code === 100)
+    return {
+      code: 'UNKNOWN',
+      reason: 'REPLY_LOST',
+      message: `MongoDB at ${place} did ${at.op}${on(at)}, but a majority did not confirm it; a failover may undo it. Read back what was written.`,
+    }
+  if (code === 50 && !WRITES.has(at.op))
+    return {
+      code: 'UNAVAILABLE',
+      retryable: true,
+      message: `MongoDB at ${place} ran out of time in ${at.op}${on(at)}.`,
+    }
+  const tls = tlsFault(error)
+  if (tls !== undefined)
+    return {
+      code: 'UNAVAILABLE',
+      reason: 'TLS',
+      message: `The TLS connection to MongoDB at ${place} failed (${tls}). Check tls=true, the certificate's names and tlsCAFile.`,
+    }
+  if (name === 'MongoCompatibilityError')
+    return {
+      code: 'UNSUPPORTED',
+      reason: 'SERVER_VERSION',
+      message: `The server at ${place} speaks a version of MongoDB's protocol that the driver does not: ${error.message}`,
+    }
+  if (
+    WRITES.has(at.op) &&
+    (isReplyLost(error) || (name === 'MongoServerSelectionError' && context.opened && context.retriesWrites))
+  )
+    return {
+      code: 'UNKNOWN',
+      reason: 'REPLY_LOST',
+      retryable: at.op === 'delete',
+      message: `The reply of MongoDB at ${place} to ${at.op}${on(at)} was lost; whether it was done is not known. Read back before you repeat it.`,
+    }
+  if (isUnreachable(error)) {
+    const other = notMongo(error)
+    if (other)
+      return {
+        code: 'UNAVAILABLE',
+        reason: 'NOT_THE_STORE',
+        message: `What answers at ${place} does not speak MongoDB's protocol. Check host and port.`,
+      }
+    return {
+      code: 'UNAVAILABLE',
+      reason: 'UNREACHABLE',
+      retryable: true,
+      message: `MongoDB at ${place} cannot be reached (${faultOf(error)}). Does it run, and may this machine connect? Waited at most ${context.timeout} ms (timeout).`,
+    }
+  }
+  if (notMongo(error))
+    return {
+      code: 'UNAVAILABLE',
+      reason: 'NOT_THE_STORE',
+      message: `What answers at ${place} does not speak MongoDB's protocol. Check host and port.`,
+    }
+  if ((code !== undefined && UNSUPPORTED.has(code)) || isTransactionRefusal(error))
+    return {
+      code: 'UNSUPPORTED',
+      reason: 'CAPABILITY',
+      message: `MongoDB at ${place} cannot do ${at.op}${on(at)}: ${error.message}`,
+    }
+  return { code: 'UNKNOWN', message: `${at.op} on MongoDB at ${place} failed: ${error.message}` }
+}
+
+function isTransactionRefusal(error: unknown): boolean {
+  return codeOf(error) === CODES.illegalOperation
+}
+
+function on(at: ErrorPlace): string {
+  return at.target === undefined ? '' : ` on ${at.target}`
+}
+
+/** What is behind an error: itself, its cause, and what each server of a failed selection said. */
+function* behind(error: unknown, depth = 0): Generator<Failure> {
+  if (typeof error !== 'object' || error === null || depth > 4) return
+  const failure = error as Failure
+  yield failure
+  yield* behind(failure.cause, depth + 1)
+  for (const server of failure.reason?.servers?.values() ?? []) yield* behind(server.error, depth + 1)
+}
+
+function tlsFault(error: unknown): string | undefined {
+  for (const { code, message } of behind(error)) {
+    const text = `${String(code)} ${String(message)}`
+    const found =
+      /ERR_TLS_\w+|ERR_SSL_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(?:VERIFY|GET)_\w+|CERT_\w+|EPROTO|self[- ]signed certificate|unable to verify the first certificate|certificate has expired|does not match certificate|wrong version number|socket disconnected before secure TLS/i.exec(
+        text,
+      )
+    if (found !== null) return found[0]
+  }
+  return undefined
+}
+
+function notMongo(error: unknown): boolean {
+  for (const { name, message } of behind(error))
+    if (
+      /Invalid message size|Unsupported OP code|Unexpected op ?code/i.test(String(message)) ||
+      name === 'MongoParseError'
+    )
+      return true
+  return false
+}
+
+function faultOf(error: unknown): string {
+  let last = ''
+  for (const { message, name } of behind(error))
+    if (message) last = name === 'MongoServerSelectionError' ? last || message : message
+  return last
+}
+
+/** A HubError with a place, for what a driver itself refuses. */
+export function refuse(
+  code: ConstructorParameters<typeof HubError>[0],
+  message: string,
+  at: ErrorPlace,
+  more: {
+    readonly reason?: string
+    readonly path?: string
+    readonly stored?: readonly string[]
+    readonly cause?: unknown
+  } = {},
+): HubError {
+  return new HubError(code, message, { at, ...more })
+}
