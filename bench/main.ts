@@ -5,6 +5,7 @@ import type { Row } from './paired.ts'
 import { HEAD, machine, writeBetweenMarkers } from './report.ts'
 import { taskByHandRow, topByHandRow } from './rows/by-hand.ts'
 import { claimRow } from './rows/claim.ts'
+import { cloudRows } from './rows/cloud/rows.ts'
 import { concurrentLogsRow, singleLogsRow } from './rows/logs.ts'
 import { frozenEpochsRow, loadRow, saveAgainRow, saveRow } from './rows/save-load.ts'
 import { streamRow } from './rows/stream.ts'
@@ -25,6 +26,7 @@ const ROWS: readonly Row[] = [
   streamRow,
   topByHandRow,
   taskByHandRow,
+  ...cloudRows,
 ]
 
 const HELP = `npm run bench -- [--only NAME]… [--quick] [--folder DIR] [--markdown FILE]
@@ -32,7 +34,8 @@ const HELP = `npm run bench -- [--only NAME]… [--quick] [--folder DIR] [--mark
   --only NAME      only this row; may be repeated
   --quick          few and small rounds, to see that everything runs; the figures are then no claim
   --folder DIR     where to work (default .tensorhub/bench): the file system that is measured
-  --markdown FILE  also puts the table and the machine between <!-- bench:start --> and <!-- bench:end --> of FILE
+  --markdown FILE  also puts the table and the machine between <!-- bench:start --> and <!-- bench:end --> of FILE,
+                   and an adapter's rows into the README of its package
 
 Rows: ${ROWS.map((row) => row.name).join(', ')}`
 
@@ -59,6 +62,8 @@ const parent = values.folder ?? join(dirname(import.meta.dirname), '.tensorhub',
 await mkdir(parent, { recursive: true })
 console.log(`${machine()}${values.quick ? ', QUICK: no claims' : ''}\n\n${HEAD}`)
 const lines: string[] = []
+/** Lines by the package whose README shows them. */
+const byPackage = new Map<string, string[]>()
 let missed = 0
 for (const row of ROWS) {
   if (values.only && !values.only.includes(row.name)) continue
@@ -68,6 +73,7 @@ for (const row of ROWS) {
     if (!held) missed++
     const line = `| ${row.path} | ${row.baseline} | ${row.bar} | ${figure}${held ? '' : ' **MISS**'} | ${detail} |`
     lines.push(line)
+    if (row.package !== undefined) byPackage.set(row.package, [...(byPackage.get(row.package) ?? []), line])
     console.log(line)
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -75,8 +81,13 @@ for (const row of ROWS) {
 }
 const summary = missed === 0 ? 'Every bar held.' : `${missed} bar${missed === 1 ? '' : 's'} missed.`
 console.log(`\n${summary}`)
-if (values.markdown !== undefined)
+if (values.markdown !== undefined) {
   await writeBetweenMarkers(values.markdown, `${HEAD}\n${lines.join('\n')}\n\n${machine()}. ${summary}`)
+  for (const [name, rows] of byPackage) {
+    const readme = join(dirname(import.meta.dirname), 'packages', name, 'README.md')
+    await writeBetweenMarkers(readme, `${HEAD}\n${rows.join('\n')}\n\n${machine()}.`)
+  }
+}
 
 function stop(message: string): never {
   console.error(message)

@@ -2,6 +2,8 @@
 export interface Row {
   /** Short name; `npm run bench -- --only NAME` selects it. */
   readonly name: string
+  /** The package whose README shows the row too. */
+  readonly package?: string
   /** What is done, as the table prints it. */
   readonly path: string
   readonly baseline: string
