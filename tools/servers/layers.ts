@@ -41,7 +41,7 @@ export const INDEXES = {
     name: 'MongoDB',
     async open() {
       const server = await startMongo()
-      return { server, close: server.stop, newUrl: async () => `${server.url}/${once('hub')}` }
+      return { server, close: server.stop, newUrl: async () => server.urlOf(once('hub')) }
     },
   },
 } satisfies Record<string, Layer>
@@ -55,7 +55,7 @@ export const BLOBS = {
     name: 'GridFS',
     async open() {
       const server = await startMongo()
-      return { server, close: server.stop, newUrl: async () => `${server.url}/${once('blobs')}` }
+      return { server, close: server.stop, newUrl: async () => server.urlOf(once('blobs')) }
     },
   },
   s3: {
