@@ -1,10 +1,20 @@
-import { type BlobStore, type Call, type ErrorCode, type IndexStore, isHubError, type Progress } from '@tensorhub/core'
+import {
+  type BlobStore,
+  type Call,
+  type ErrorCode,
+  type IndexStore,
+  isHubError,
+  type Predicate,
+  type Progress,
+} from '@tensorhub/core'
 import { type ChunkRow, ROWS, rowOf } from './chunk-rows.ts'
 import type { ManifestLoader } from './manifest-loader.ts'
 import type { ChunkReader } from './reader.ts'
 
 export interface CheckOptions extends Call {
   readonly collections: readonly string[]
+  /** Only these documents. Default: all. */
+  readonly where?: Predicate
   /** Also read and hash every chunk. Default false: that they are there, with their sizes. */
   readonly readData?: boolean
   readonly onProgress?: (progress: Progress) => void
@@ -44,7 +54,7 @@ export async function check(
   for (const collection of o.collections) {
     for await (const doc of index.find(
       collection,
-      { op: 'exists', path: ['content'], value: true },
+      { op: 'and', of: [o.where ?? { op: 'everything' }, { op: 'exists', path: ['content'], value: true }] },
       { ...call, fields: [['content']] },
     )) {
       documents++

@@ -8,7 +8,7 @@ import {
   isHubError,
   type Predicate,
 } from '@tensorhub/core'
-import { encodeChunk, freshKey } from './chunk-codec.ts'
+import { type Codec, freshKey } from './chunk-codec.ts'
 
 /** Rows are one a chunk, hub-wide (tasks.md §8.2). */
 export const ROWS = '_chunks'
@@ -31,13 +31,19 @@ export interface ChunkRow {
   readonly at?: Date
 }
 
-/** A chunk to be stored: its id, and its raw bytes. */
+/** A chunk to be stored: its id, and what is stored of it. */
 export interface NewChunk {
   readonly id: string
   readonly size: number
-  raw(): Uint8Array
+  /** The bytes as they are to be stored. Asked for only when the store does not have the chunk. */
+  encoded(call: Call): Promise<EncodedChunk>
   /** Hashes the bytes anew, where they are the caller's own memory, which the caller may have changed since. */
   rehash?(): Promise<string>
+}
+
+export interface EncodedChunk {
+  readonly codec: Codec
+  readonly bytes: Uint8Array
 }
 
 export interface PlacedChunk {
@@ -218,7 +224,7 @@ export class ChunkRows {
   /** S2 and S3 for one chunk. @returns its place, or undefined when another writer or a collector got in between (back to S1). */
   async #upload(chunk: NewChunk, call: Call): Promise<PlacedChunk | undefined> {
     const began = await this.#index.now(call)
-    const { codec, bytes } = await encodeChunk(chunk.raw())
+    const { codec, bytes } = await chunk.encoded(call)
     const key = freshKey(chunk.id, codec)
     await this.#blobs.write(key, bytes, {
       ...call,

@@ -1,15 +1,25 @@
 import { type BlobStore, type Call, type Doc, HubError, type IndexStore, isHubError } from '@tensorhub/core'
+import { type Adopter, type AdoptOptions, adopt } from './adopt.ts'
 import { type CheckOptions, type CheckReport, check } from './checker.ts'
 import { ChunkRows } from './chunk-rows.ts'
 import { collect, type GcOptions, type GcReport } from './collector.ts'
 import { HashPool } from './hashing.ts'
-import { checkManifest, type FullManifest, isRef, type Manifest, type ManifestTensor } from './manifest.ts'
+import { Limiter } from './limiter.ts'
+import {
+  checkManifest,
+  type FullManifest,
+  identityOf,
+  isRef,
+  type Manifest,
+  type ManifestChunk,
+  type ManifestTensor,
+} from './manifest.ts'
 import { ManifestLoader } from './manifest-loader.ts'
 import { allocate } from './memory.ts'
 import { ChunkReader, inlineBytes, type LoadOptions } from './reader.ts'
 import { parseSafetensors, TREE } from './safetensors.ts'
 import { decodeValue } from './value-codec.ts'
-import { ContentWriter, type SavedDoc, type SaveOptions } from './writer.ts'
+import { ContentWriter, IN_FLIGHT, type SavedDoc, type SaveOptions } from './writer.ts'
 
 /** One pool of threads serves every hub of the process. */
 const pool = new HashPool()
@@ -24,13 +34,16 @@ export class ContentStore {
   readonly #manifests: ManifestLoader
   readonly #reader: ChunkReader
   readonly #writer: ContentWriter
+  readonly #adopter: Adopter
 
   constructor(o: { readonly index: IndexStore; readonly blobs: BlobStore }) {
     this.#index = o.index
     this.#blobs = o.blobs
     this.#manifests = new ManifestLoader(o.blobs)
     this.#reader = new ChunkReader(o.blobs, pool)
-    this.#writer = new ContentWriter(o.index, new ChunkRows(o.index, o.blobs), this.#reader, pool)
+    const rows = new ChunkRows(o.index, o.blobs)
+    this.#writer = new ContentWriter(o.index, rows, this.#reader, pool)
+    this.#adopter = { writer: this.#writer, rows, limiter: new Limiter(IN_FLIGHT), underWay: new Map() }
   }
 
   /** Saves a value and its document. @throws INVALID (unsupported value, or one that was changed meanwhile), STORAGE_FULL, ABORTED, CONFLICT (retryable). */
@@ -38,6 +51,33 @@ export class ContentStore {
     const { base, ...rest } = o
     const full = base && (await this.#base(base, o))
     return this.#writer.save(value, full === undefined ? rest : { ...rest, base: full })
+  }
+
+  /**
+   * Stores a document of another store with its content: what `content` stands on there is read, verified and placed here, chunk by chunk as it is
+   * stored, where this store does not have it. By the write protocol of a save: collectors may run, and the document comes last.
+   *
+   * @throws INTEGRITY when a chunk there is missing or damaged, EXISTS when the document is here, UNSUPPORTED for content of a newer version.
+   */
+  async adopt(from: ContentStore, content: Manifest, o: AdoptOptions): Promise<SavedDoc> {
+    const manifest = await from.#manifests.full(content, o.name, o)
+    // Not a byte is taken over unseen, also where there are no chunks.
+    if (manifest.inline !== undefined) inlineBytes(manifest)
+    const read = (chunk: ManifestChunk, call: Call) => from.#reader.encoded(chunk, call, manifest.bytes)
+    return adopt(manifest, read, this.#adopter, o)
+  }
+
+  /** Whether a value lies wholly in its document, whose bytes are then verified: such a document can be stored anywhere as it is. @throws INTEGRITY, UNSUPPORTED */
+  isInline(content: unknown, name: string): boolean {
+    const manifest = checkManifest(content, name)
+    if (isRef(manifest) || manifest.inline === undefined) return false
+    inlineBytes(manifest)
+    return true
+  }
+
+  /** What a content is, wherever it is stored: two contents with the same identity give the same value. @throws as {@link load} for a manifest that cannot be read. */
+  async identity(content: unknown, name: string, call: Call): Promise<string> {
+    return identityOf(await this.#manifests.full(content, name, call))
   }
 
   /** A base that is damaged, or of another version, is none. */

@@ -1,4 +1,5 @@
 export type { Progress } from '@tensorhub/core'
+export type { AdoptOptions } from './adopt.ts'
 export type { CheckOptions, CheckReport, Problem } from './checker.ts'
 export type { GcOptions, GcReport } from './collector.ts'
 export { ContentStore } from './content-store.ts'

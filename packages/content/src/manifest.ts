@@ -62,6 +62,18 @@ export function isRef(manifest: Manifest): manifest is ManifestRef {
   return 'manifest' in manifest
 }
 
+/** All that a manifest says of its value, and nothing of where that lies: keys, codecs and stored sizes are each store's own. */
+export function identityOf({ format, tree, tensors, chunks, bytes, id }: FullManifest): string {
+  return JSON.stringify([
+    format,
+    tree ?? null,
+    tensors.map(({ name, dtype, shape, at }) => [name, dtype, shape, at]),
+    chunks.map((chunk) => [chunk.id, chunk.size]),
+    bytes,
+    id ?? null,
+  ])
+}
+
 /** Checks what was read from a document or a blob. @throws UNSUPPORTED for another version, INTEGRITY for anything malformed. */
 export function checkManifest(value: unknown, target: string): Manifest {
   const at = { scheme: 'content', op: 'load', target }

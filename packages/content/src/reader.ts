@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { type BlobStore, type Call, HubError, isHubError, type Progress, throwIfAborted } from '@tensorhub/core'
 import { codecOf, decodeChunk } from './chunk-codec.ts'
+import type { EncodedChunk } from './chunk-rows.ts'
 import type { Dtype } from './dtypes.ts'
 import { FILE_THREADS, type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
 import { Limiter } from './limiter.ts'
@@ -98,15 +99,32 @@ export class ChunkReader {
     into?: Uint8Array,
     threads?: number,
   ): Promise<Uint8Array> {
+    return (await this.#verified(chunk, call, total, into, threads)).raw
+  }
+
+  /** One chunk as it is stored; what it decodes to is verified. @throws INTEGRITY naming key, expected and found. */
+  async encoded(chunk: ManifestChunk, call: Call, total: number): Promise<EncodedChunk> {
+    return { codec: codecOf(chunk.key), bytes: (await this.#verified(chunk, call, total)).stored }
+  }
+
+  async #verified(
+    chunk: ManifestChunk,
+    call: Call,
+    total: number,
+    into?: Uint8Array,
+    threads?: number,
+  ): Promise<{ readonly raw: Uint8Array; readonly stored: Uint8Array }> {
     const at = { scheme: 'content', op: 'load', target: chunk.key }
     let raw: Uint8Array
+    let stored: Uint8Array
     try {
       if (codecOf(chunk.key) === 'raw') {
         raw = into ?? allocate(chunk.size, `The chunk '${chunk.key}'`)
         const info = await this.#blobs.readInto(chunk.key, raw, { ...call, offset: 0 })
         if (info.size !== chunk.size) throw damaged(chunk, `it has ${info.size} bytes instead of ${chunk.size}`)
+        stored = raw
       } else {
-        const stored = await this.#blobs.bytes(chunk.key, call)
+        stored = await this.#blobs.bytes(chunk.key, call)
         if (chunk.crc !== undefined && crc32(stored) !== chunk.crc)
           throw damaged(chunk, 'its stored bytes have changed')
         raw = await decodeChunk(stored, chunk.size, chunk.key)
@@ -125,7 +143,7 @@ export class ChunkReader {
       throw damaged(chunk, `it decodes to ${raw.byteLength} bytes instead of ${chunk.size}`)
     const id = total >= THREADS_FROM ? await this.#pool.hash(raw, threads) : hashHere(raw)
     if (id !== chunk.id) throw damaged(chunk, `its bytes hash to ${id}`)
-    return raw
+    return { raw, stored }
   }
 
   /** Rows `start` to `end` of one tensor, reading only the chunks they lie in. */

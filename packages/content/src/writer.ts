@@ -9,6 +9,7 @@ import {
   type Value,
 } from '@tensorhub/core'
 import { ulid } from 'ulid'
+import { encodeChunk } from './chunk-codec.ts'
 import type { ChunkRows, NewChunk, PlacedChunk, Placement } from './chunk-rows.ts'
 import { FILE_CHUNK, FileChunker, type FileChunkSizes } from './file-chunker.ts'
 import { FILE_THREADS, type HashPool, hashHere, THREADS_FROM } from './hashing.ts'
@@ -27,11 +28,15 @@ export type SavedDoc = Doc & { readonly content: Manifest & Value }
 /** What {@link ContentWriter} takes: a base that is at hand. */
 export type WriteOptions = Omit<SaveOptions, 'base'> & { readonly base?: FullManifest }
 
-export interface SaveOptions extends Call {
+/** Where a document with content goes. */
+export interface CommitOptions extends Call {
   /** The collection of the document. */
   readonly coll: string
   /** Makes the document, with this as its field `content`; called at the moment of commit, again if the commit has to be repeated. */
   readonly document: (content: Manifest & Value) => Doc
+}
+
+export interface SaveOptions extends CommitOptions {
   /** Default `'value'`, or `'file'` for streams. */
   readonly format?: string
   /**
@@ -59,14 +64,15 @@ const HERE = 256 * 1024
 /** A tree longer than this is stored as a chunk. */
 const TREE_INLINE = 16 * 1024
 /** Bytes on their way to the store at once. */
-const IN_FLIGHT = 64 * 1024 * 1024
+export const IN_FLIGHT = 64 * 1024 * 1024
 /** Chunks are placed as soon as there are so many bytes of them: new ones are uploaded while others are hashed. */
-const BATCH = 16 * 1024 * 1024
+export const BATCH = 16 * 1024 * 1024
 /** So many while all turn out to be stored already: pinning them is a durable commit a batch and nothing else. */
 const BATCH_HELD = 3 * IN_FLIGHT
 /** So many chunks are placed at once at most. */
 const BATCH_CHUNKS = 64
-const ATTEMPTS = 5
+/** How often a save that lost a race with a collector begins again. */
+export const ATTEMPTS = 5
 
 /** Steps S1 to S6 of the write protocol (tasks.md §8.2): data, then the chunks' rows, then the document, then a look back. */
 export class ContentWriter {
@@ -161,7 +167,7 @@ export class ContentWriter {
         bytes: total,
         stored,
       }
-      const saved = await this.#commit(manifest, placement, o)
+      const saved = await this.commit(manifest, placement, o)
       if (!isHubError(saved)) return saved
       last = saved
     }
@@ -239,7 +245,7 @@ export class ContentWriter {
       ids[i] = id
       if (started.has(id)) return progress(bytes.byteLength)
       started.add(id)
-      batch.push({ id, size: bytes.byteLength, raw: () => bytes, rehash: () => hash(bytes) })
+      batch.push({ id, size: bytes.byteLength, encoded: () => encodeChunk(bytes), rehash: () => hash(bytes) })
       batched += bytes.byteLength
       if (batched >= enough || batch.length >= BATCH_CHUNKS) flush()
     })
@@ -259,7 +265,7 @@ export class ContentWriter {
   }
 
   /** S4, S5, S6. @returns the stored document, or the error of a save that must begin again. */
-  async #commit(manifest: FullManifest, placement: Placement, o: WriteOptions): Promise<SavedDoc | HubError> {
+  async commit(manifest: FullManifest, placement: Placement, o: CommitOptions): Promise<SavedDoc | HubError> {
     const call = callOf(o)
     const again = (what: string) =>
       new HubError('CONFLICT', `${what}; nothing was stored, try again.`, {
@@ -303,7 +309,7 @@ export class ContentWriter {
    * S5. From here on the caller's abort is no longer heard: it must not leave a document that is there and was never acknowledged. An answer that got
    * lost is settled by looking.
    */
-  async #insert(doc: Doc, o: WriteOptions): Promise<void> {
+  async #insert(doc: Doc, o: CommitOptions): Promise<void> {
     throwIfAborted(o.signal, { scheme: 'content', op: 'save', target: o.coll })
     try {
       await this.#index.insert(o.coll, [doc])
@@ -343,7 +349,7 @@ export class ContentWriter {
             if (placing === undefined) {
               await this.#rows.renew(placement, { signal })
               placing = this.#rows.place(
-                [{ id, size: raw.byteLength, raw: () => raw }],
+                [{ id, size: raw.byteLength, encoded: () => encodeChunk(raw) }],
                 placement,
                 { signal },
                 () => undefined,
@@ -384,7 +390,7 @@ export class ContentWriter {
     const file: ManifestTensor = { name: 'file', dtype: 'uint8', shape: [size], at: [] }
     const { chunks, stored } = chunksOf(ids, sizes, placement.placed)
     const at = sizes.map((length, i) => [i, 0, length] as const)
-    const saved = await this.#commit(
+    const saved = await this.commit(
       { v: 1, format: o.format ?? 'file', tensors: [{ ...file, at }], chunks, bytes: size, stored },
       placement,
       o,
@@ -395,7 +401,7 @@ export class ContentWriter {
 }
 
 /** The chunks of a manifest. For tensors the numbering is the slices'; equal slices keep their own entries but share a key. */
-function chunksOf(
+export function chunksOf(
   ids: readonly string[],
   sizes: readonly number[],
   placed: ReadonlyMap<string, PlacedChunk>,
@@ -409,7 +415,7 @@ function chunksOf(
   return { chunks, stored }
 }
 
-function documentOf(content: Manifest, o: WriteOptions): SavedDoc {
+function documentOf(content: Manifest, o: CommitOptions): SavedDoc {
   return o.document(content as Manifest & Value) as SavedDoc
 }
 

@@ -1,10 +1,12 @@
 import { type CheckReport, ContentStore, type GcReport, type Progress } from '@tensorhub/content'
-import { type BlobStore, type Call, HubError, type IndexStore, type StoreClock } from '@tensorhub/core'
+import { type BlobStore, type Call, HubError, type IndexStore, type StoreClock, throwIfAborted } from '@tensorhub/core'
 import { BackgroundCollection } from './collection/background.ts'
 import type { ConnectionSpec } from './connect/connection-spec.ts'
 import { importOptional } from './connect/optional-package.ts'
 import type { CommonOptions, ConnectOptions } from './connect/options.ts'
 import type { HubContext } from './context.ts'
+import type { CopyEnd } from './copy/copy.ts'
+import { type CopyOptions, type CopyReceipt, checkCopyOptions, checkNamesStores } from './copy/options.ts'
 import { CONTENT_COLLECTIONS } from './documents/collections.ts'
 import type { Stamps } from './documents/stamps.ts'
 import { checkFlag, checkOptions } from './namespaces/arguments.ts'
@@ -168,6 +170,48 @@ export class TensorHub extends OriginalApi implements AsyncDisposable {
     checkOptions(options, ['readData', 'onProgress', 'signal'], 'check')
     checkFlag(options?.readData, 'readData', 'check')
     return this.#content.check({ ...options, collections: CONTENT_COLLECTIONS })
+  }
+
+  /**
+   * Copies this project, or with `projects` others or the whole hub, to another hub, between any two kinds of stores: datasets, models, logs and tasks, each
+   * with its `_id` and `time`. May be killed at any moment and called again: only what is new or changed is copied then. Nothing is ever deleted, here or there.
+   * Collectors and writers may be at work at both ends. A task that a runner has is left behind and counted; see docs/copy.md.
+   *
+   * @param destination A folder or URL, options as `connect` takes them (these hubs are closed at the end), or an open hub, which stays open.
+   * @throws INVALID (reason SAME_STORE) when both share an index or a blob store; CONFLICT, INTEGRITY for documents that could not be copied, after all
+   *   others were; UNSUPPORTED when the destination has a newer format.
+   */
+  async copyTo(destination: string | ConnectOptions | TensorHub, options?: CopyOptions): Promise<CopyReceipt> {
+    this.#assertOpen('copyTo')
+    checkCopyOptions(options)
+    const at = { scheme: 'hub', op: 'copyTo' }
+    // A script sees its own project and no other.
+    if (this.#parts.task !== undefined && options?.projects !== undefined)
+      throw new HubError('DENIED', 'copyTo: a task copies its own project only; leave out projects.', {
+        at,
+        path: 'projects',
+      })
+    throwIfAborted(options?.signal, at)
+    if (typeof destination === 'object' && destination !== null && #parts in destination)
+      return this.#copyTo(destination, options ?? {})
+    checkNamesStores(destination)
+    const call: Call = options?.signal ? { signal: options.signal } : {}
+    const own = { projectName: this.projectName, collect: false, ...call }
+    const hub =
+      typeof destination === 'string'
+        ? await TensorHub.connect(destination, own)
+        : await TensorHub.connect({ ...destination, ...own })
+    try {
+      return await this.#copyTo(hub, options ?? {})
+    } finally {
+      await hub.close()
+    }
+  }
+
+  async #copyTo(other: TensorHub, options: CopyOptions): Promise<CopyReceipt> {
+    other.#assertOpen('copyTo')
+    const end = (hub: TensorHub): CopyEnd => ({ ...hub.#parts, content: hub.#content })
+    return (await import('./copy/copy.ts')).copyHub(end(this), end(other), this.projectName, options)
   }
 
   /**

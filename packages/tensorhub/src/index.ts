@@ -23,6 +23,7 @@ export {
   type Value,
 } from '@tensorhub/core'
 export type { CommonOptions, ConnectOptions, HubConfig, OriginalOptions, StoreOptions } from './connect/options.ts'
+export type { CopyOptions, CopyProgress, CopyReceipt } from './copy/options.ts'
 export type { ContentRecord, DatasetRecord, HubRecord, LogRecord, ModelRecord } from './documents/record.ts'
 export { type CheckOptions, type GcOptions, type ModelIo, TensorHub } from './hub.ts'
 export type { Informed, ModelInfo } from './models/info.ts'

@@ -39,6 +39,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   RECORD_DELETED: 'The record was deleted while its content was being read. Look for it again.',
   REGEX_REFUSED: 'A pattern outside of the subset that runs in linear time.',
   RESERVED_TAG: 'A tag has a name that the hub uses itself. Choose another.',
+  SAME_STORE:
+    '`copyTo` was given a destination that shares its index or its blob store with the source. Name stores of their own; two hubs must not share one.',
   SCRIPTS_REFUSED:
     'This hub is shared, and it was not said which task scripts may run here. See [tasks.md](tasks.md#which-scripts-may-run).',
   SCRIPT_HASH:
