@@ -1,0 +1,63 @@
+import { type Call, type ErrorPlace, type HubError, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
+import { hubErrorOf, silent, type Where } from './errors.ts'
+
+/** The slowest line a request with a body is given time for, in bytes per second. */
+const SLOWEST = 64 * 1024
+
+/** Sends requests: each bounded in time, its failure told in the hub's codes, repeated where that may help. */
+export class Requests {
+  readonly #timeout: number
+  readonly #where: Where
+
+  constructor(timeout: number, where: Where) {
+    this.#timeout = timeout
+    this.#where = where
+  }
+
+  /** The hub's error for one of the SDK's. */
+  error(error: unknown, at: ErrorPlace): HubError {
+    return hubErrorOf(error, at, this.#where)
+  }
+
+  /** @param o.bytes What the request carries. */
+  async once<T>(
+    at: ErrorPlace,
+    o: Call & { readonly bytes?: number },
+    send: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    throwIfAborted(o.signal, at)
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), this.#timeout + (1000 * (o.bytes ?? 0)) / SLOWEST)
+    try {
+      return await send(o.signal ? AbortSignal.any([o.signal, late.signal]) : late.signal)
+    } catch (error) {
+      throwIfAborted(o.signal, at)
+      throw late.signal.aborted ? silent(at, this.#where, this.#timeout) : this.error(error, at)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** The same for a request that may be repeated. */
+  repeated<T>(
+    at: ErrorPlace,
+    o: Call & { readonly bytes?: number },
+    send: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.retrying(at, o, () => this.once(at, o, send))
+  }
+
+  retrying<T>(at: ErrorPlace, o: Call, work: () => Promise<T>): Promise<T> {
+    return retrying(work, {
+      isTransient,
+      attempts: 6,
+      withinMs: this.#timeout,
+      at,
+      ...(o.signal && { signal: o.signal }),
+    })
+  }
+}
+
+export function isTransient(error: unknown): boolean {
+  return isHubError(error) && error.retryable
+}
