@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { azure } from '../../packages/azure/src/index.ts'
 import type { BlobCan, IndexCan } from '../../packages/core/src/index.ts'
 import { fs } from '../../packages/fs/src/index.ts'
 import { memoryBlobs, memoryIndex } from '../../packages/memory/src/index.ts'
@@ -33,6 +34,7 @@ const PACKAGES: Readonly<Record<string, { readonly index?: IndexCan; readonly bl
   memory: { index: memoryIndex().can, blobs: memoryBlobs().can },
   sqlite: { index: sqlite({ file: 'never-opened.db' }).can },
   fs: { blobs: fs({ folder: 'never-opened' }).can },
+  azure: { blobs: azure({ container: 'never-opened', account: 'none', key: 'bm9uZQ==' }).can },
 }
 
 export const packageNames: readonly string[] = Object.keys(PACKAGES)

@@ -30,6 +30,10 @@ export function hubErrorOf(error: unknown, at: ErrorPlace, where: Where): HubErr
   return new HubError(code, message, { ...more, at, cause: plain(sdk) })
 }
 
+function make(code: ErrorCode, message: string, more: Verdict[2] = {}): Verdict {
+  return [code, message, more]
+}
+
 /** Nothing came from the server for the whole timeout. */
 export function silent(at: ErrorPlace, where: Where, timeout: number): HubError {
   return new HubError(
@@ -57,43 +61,41 @@ function ofNetwork(error: SdkError, at: ErrorPlace, where: Where): Verdict {
   const { host, account } = where
   const code = String(error.code ?? '')
   if (TLS.test(code))
-    return [
+    return make(
       'UNAVAILABLE',
       `${host} cannot be trusted (${code}): its certificate, or that of a proxy on the way, is not one this machine accepts; NODE_EXTRA_CA_CERTS names further authorities.`,
       { reason: 'TLS' },
-    ]
+    )
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
-    return [
+    return make(
       'UNAVAILABLE',
       `There is no host ${host} to be found (${code}); does the storage account '${account}' exist, and does name resolution work here?`,
       { reason: 'UNREACHABLE', retryable: true },
-    ]
+    )
   if (NOT_SENT.includes(code))
-    return [
+    return make(
       'UNAVAILABLE',
       `${host} cannot be reached (${code}); does it run, and may this machine connect to it?`,
       { reason: 'UNREACHABLE', retryable: true },
-    ]
+    )
   if (/Credential|Authentication/.test(error.name ?? ''))
-    return [
+    return make(
       'DENIED',
       `DefaultAzureCredential found nothing to sign in to ${host} with: run az login, set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET, or give a key or sasToken.`,
       { reason: 'CREDENTIALS' },
-    ]
+    )
   if (error instanceof TypeError || error instanceof RangeError)
-    return ['UNAVAILABLE', notTheStoreMessage(where), { reason: 'NOT_THE_STORE' }]
+    return make('UNAVAILABLE', notTheStoreMessage(where), { reason: 'NOT_THE_STORE' })
   if (code === 'ETIMEDOUT')
-    return [
+    return make(
       'UNAVAILABLE',
       `The connection to ${host} fell silent during ${at.op}; the option timeout sets the bound.`,
       { reason: 'UNREACHABLE', retryable: true },
-    ]
+    )
   // Whatever else a connection dies of, an "abort" that nobody asked for among it: the SDK calls a reset in the middle of a body so.
-  return [
-    'UNAVAILABLE',
-    `The connection to ${host} broke during ${at.op}${code === '' ? '' : ` (${code})`}.`,
-    { retryable: true },
-  ]
+  return make('UNAVAILABLE', `The connection to ${host} broke during ${at.op}${code === '' ? '' : ` (${code})`}.`, {
+    retryable: true,
+  })
 }
 
 function ofResponse(error: SdkError, at: ErrorPlace, where: Where): Verdict {
@@ -102,87 +104,87 @@ function ofResponse(error: SdkError, at: ErrorPlace, where: Where): Verdict {
   // Every answer of the service carries one. https://learn.microsoft.com/rest/api/storageservices/common-rest-api-response-headers
   if (headers.get('x-ms-request-id') === undefined) {
     if (status === 502 || status === 503 || status === 504)
-      return [
-        'UNAVAILABLE',
-        `Something between here and ${where.host} answered ${status} to ${at.op}.`,
-        { retryable: true },
-      ]
-    return ['UNAVAILABLE', notTheStoreMessage(where, status), { reason: 'NOT_THE_STORE' }]
+      return make('UNAVAILABLE', `Something between here and ${where.host} answered ${status} to ${at.op}.`, {
+        retryable: true,
+      })
+    return make('UNAVAILABLE', notTheStoreMessage(where, status), { reason: 'NOT_THE_STORE' })
   }
   const code = headers.get('x-ms-error-code') ?? String(error.code ?? '')
   if (code === 'AuthenticationFailed') return ofAuthentication(error, where)
   return BY_CODE[code]?.(at, where) ?? ofStatus(status, code, at, where)
 }
 
-const missing = (at: ErrorPlace): Verdict => ['NOT_FOUND', `There is no blob '${at.target}'.`]
-const denied = ({ account, host }: Where): Verdict => [
-  'DENIED',
-  `${host} does not accept these credentials; check the key, SAS token or sign-in for the account '${account}'.`,
-  { reason: 'CREDENTIALS' },
-]
-const forbidden = (at: ErrorPlace, { container, host }: Where): Verdict => [
-  'DENIED',
-  `${host} does not allow ${at.op} in container '${container}'; the role (Storage Blob Data Contributor) or the permissions of the SAS (rwdlc) lack it.`,
-  { reason: 'PERMISSION' },
-]
-const busy = (at: ErrorPlace, { host }: Where): Verdict => [
-  'THROTTLED',
-  `${host} has too much to do for ${at.op}; do less at once, or try again later.`,
-  { retryable: true },
-]
+const missing = (at: ErrorPlace): Verdict => make('NOT_FOUND', `There is no blob '${at.target}'.`)
+const denied = ({ account, host }: Where): Verdict =>
+  make(
+    'DENIED',
+    `${host} does not accept these credentials; check the key, SAS token or sign-in for the account '${account}'.`,
+    { reason: 'CREDENTIALS' },
+  )
+const forbidden = (at: ErrorPlace, { container, host }: Where): Verdict =>
+  make(
+    'DENIED',
+    `${host} does not allow ${at.op} in container '${container}'; the role (Storage Blob Data Contributor) or the permissions of the SAS (rwdlc) lack it.`,
+    { reason: 'PERMISSION' },
+  )
+const busy = (at: ErrorPlace, { host }: Where): Verdict =>
+  make('THROTTLED', `${host} has too much to do for ${at.op}; do less at once, or try again later.`, {
+    retryable: true,
+  })
 
 const BY_CODE: Readonly<Record<string, (at: ErrorPlace, where: Where) => Verdict>> = {
   BlobNotFound: missing,
   ResourceNotFound: missing,
-  ContainerNotFound: (_, { container, host, account }) => [
-    'NOT_FOUND',
-    `There is no container '${container}' on ${host}; make it with: az storage container create --name ${container} --account-name ${account}`,
-    { reason: 'NO_BUCKET' },
-  ],
-  ContainerBeingDeleted: (_, { container, host }) => [
-    'NOT_FOUND',
-    `Container '${container}' on ${host} is being deleted; name another, or make it again in half a minute.`,
-    { reason: 'NO_BUCKET' },
-  ],
-  BlobAlreadyExists: (at) => ['EXISTS', `Blob '${at.target}' exists already.`],
+  ContainerNotFound: (_, { container, host, account }) =>
+    make(
+      'NOT_FOUND',
+      `There is no container '${container}' on ${host}; make it with: az storage container create --name ${container} --account-name ${account}`,
+      { reason: 'NO_BUCKET' },
+    ),
+  ContainerBeingDeleted: (_, { container, host }) =>
+    make(
+      'NOT_FOUND',
+      `Container '${container}' on ${host} is being deleted; name another, or make it again in half a minute.`,
+      { reason: 'NO_BUCKET' },
+    ),
+  BlobAlreadyExists: (at) => make('EXISTS', `Blob '${at.target}' exists already.`),
   // A SAS that may create and not overwrite. https://learn.microsoft.com/rest/api/storageservices/create-service-sas#permissions-for-a-directory-container-or-blob
   UnauthorizedBlobOverwrite: forbiddenOverwrite,
   ConditionNotMet: changed,
   TargetConditionNotMet: changed,
   SourceConditionNotMet: sourceChanged,
-  InvalidRange: (at) => ['RANGE', `The range lies outside of blob '${at.target}'.`],
-  InvalidBlockList: (at) => [
-    'CONFLICT',
-    `Blocks of '${at.target}' are gone: another writer committed the same key meanwhile.`,
-    { reason: 'BLOCKS_GONE' },
-  ],
-  InvalidBlobOrBlock: (at) => [
-    'CONFLICT',
-    `Another program has an unfinished upload of '${at.target}' in blocks with ids of another length; Azure frees those a week after the last. Write to another key until then.`,
-  ],
-  BlockCountExceedsLimit: (at) => [
-    'CONFLICT',
-    `Too many blocks of '${at.target}' wait for their commit; Azure frees them a week after the last. Write to another key until then.`,
-  ],
-  LeaseIdMissing: (at) => [
-    'DENIED',
-    `Somebody holds a lease on blob '${at.target}'; end it with: az storage blob lease break`,
-    { reason: 'PERMISSION' },
-  ],
-  BlobImmutableDueToPolicy: (at) => [
-    'DENIED',
-    `Blob '${at.target}' may not be changed or deleted, by a policy of its container.`,
-    { reason: 'PERMISSION' },
-  ],
-  BlobArchived: (at) => [
-    'UNAVAILABLE',
-    `Blob '${at.target}' is in the archive tier; bring it back with: az storage blob set-tier --tier Hot`,
-  ],
-  AuthorizationFailure: (at, where) => [
-    'DENIED',
-    `${forbidden(at, where)[1]} Or the account's firewall does not let this machine in.`,
-    { reason: 'PERMISSION' },
-  ],
+  InvalidRange: (at) => make('RANGE', `The range lies outside of blob '${at.target}'.`),
+  InvalidBlockList: (at) =>
+    make('CONFLICT', `Blocks of '${at.target}' are gone: another writer committed the same key meanwhile.`, {
+      reason: 'BLOCKS_GONE',
+    }),
+  InvalidBlobOrBlock: (at) =>
+    make(
+      'CONFLICT',
+      `Another program has an unfinished upload of '${at.target}' in blocks with ids of another length; Azure frees those a week after the last. Write to another key until then.`,
+    ),
+  BlockCountExceedsLimit: (at) =>
+    make(
+      'CONFLICT',
+      `Too many blocks of '${at.target}' wait for their commit; Azure frees them a week after the last. Write to another key until then.`,
+    ),
+  LeaseIdMissing: (at) =>
+    make('DENIED', `Somebody holds a lease on blob '${at.target}'; end it with: az storage blob lease break`, {
+      reason: 'PERMISSION',
+    }),
+  BlobImmutableDueToPolicy: (at) =>
+    make('DENIED', `Blob '${at.target}' may not be changed or deleted, by a policy of its container.`, {
+      reason: 'PERMISSION',
+    }),
+  BlobArchived: (at) =>
+    make(
+      'UNAVAILABLE',
+      `Blob '${at.target}' is in the archive tier; bring it back with: az storage blob set-tier --tier Hot`,
+    ),
+  AuthorizationFailure: (at, where) =>
+    make('DENIED', `${forbidden(at, where)[1]} Or the account's firewall does not let this machine in.`, {
+      reason: 'PERMISSION',
+    }),
   AuthorizationPermissionMismatch: forbidden,
   InsufficientAccountPermissions: forbidden,
   AuthorizationResourceTypeMismatch: forbidden,
@@ -192,46 +194,46 @@ const BY_CODE: Readonly<Record<string, (at: ErrorPlace, where: Where) => Verdict
   NoAuthenticationInformation: (_, where) => denied(where),
   InvalidAuthenticationInfo: (_, where) => denied(where),
   PublicAccessNotPermitted: (_, where) => denied(where),
-  KeyBasedAuthenticationNotPermitted: (_, { account }) => [
-    'DENIED',
-    `The account '${account}' takes no keys (its shared key access is off); leave the key out and sign in with az login, or use a managed identity.`,
-    { reason: 'CREDENTIALS' },
-  ],
-  AccountIsDisabled: (_, { account }) => [
-    'DENIED',
-    `The storage account '${account}' is disabled.`,
-    { reason: 'PERMISSION' },
-  ],
+  KeyBasedAuthenticationNotPermitted: (_, { account }) =>
+    make(
+      'DENIED',
+      `The account '${account}' takes no keys (its shared key access is off); leave the key out and sign in with az login, or use a managed identity.`,
+      { reason: 'CREDENTIALS' },
+    ),
+  AccountIsDisabled: (_, { account }) =>
+    make('DENIED', `The storage account '${account}' is disabled.`, { reason: 'PERMISSION' }),
   ServerBusy: busy,
 }
 
 function changed(at: ErrorPlace): Verdict {
-  return ['CONFLICT', `Blob '${at.target}' has another version by now, or is gone.`]
+  return make('CONFLICT', `Blob '${at.target}' has another version by now, or is gone.`)
 }
 
 function sourceChanged(at: ErrorPlace): Verdict {
-  return ['CONFLICT', `The source of '${at.target}' was replaced while it was copied.`, { reason: 'SOURCE_CHANGED' }]
+  return make('CONFLICT', `The source of '${at.target}' was replaced while it was copied.`, {
+    reason: 'SOURCE_CHANGED',
+  })
 }
 
 function forbiddenOverwrite(at: ErrorPlace): Verdict {
-  return [
+  return make(
     'DENIED',
     `Blob '${at.target}' exists already, and this SAS may not overwrite it; it lacks the permission w.`,
     { reason: 'PERMISSION' },
-  ]
+  )
 }
 
 function ofStatus(status: number, code: string, at: ErrorPlace, where: Where): Verdict {
   if (status === 404) return missing(at)
   if (status === 412) return changed(at)
-  if (status === 416) return ['RANGE', `The range lies outside of blob '${at.target}'.`]
+  if (status === 416) return make('RANGE', `The range lies outside of blob '${at.target}'.`)
   if (status === 401) return denied(where)
   if (status === 403) return forbidden(at, where)
   if (status === 429 || status === 503) return busy(at, where)
   // 409: something else is under way (OperationAborted, PendingCopyOperation); it says nothing of the condition.
   if (status === 408 || status === 409 || status >= 500)
-    return ['UNAVAILABLE', `${where.host} failed at ${at.op} (${status} ${code}).`, { retryable: true }]
-  return ['UNKNOWN', `${where.host} refused ${at.op} of '${at.target}' (${status} ${code}).`]
+    return make('UNAVAILABLE', `${where.host} failed at ${at.op} (${status} ${code}).`, { retryable: true })
+  return make('UNKNOWN', `${where.host} refused ${at.op} of '${at.target}' (${status} ${code}).`)
 }
 
 /** Requests dated further off are refused. https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key#specifying-the-date-header */
@@ -242,17 +244,15 @@ function ofAuthentication(error: SdkError, where: Where): Verdict {
   const text = `${error.message ?? ''}\n${error.response?.bodyAsText ?? ''}`
   const server = Date.parse(error.response?.headers.get('date') ?? '')
   if (/date header/i.test(text) || Math.abs(server - Date.now()) > SKEW)
-    return [
+    return make(
       'DENIED',
       `The clock of this machine differs from that of ${where.host} by more than 15 minutes; set it right.`,
       { reason: 'CLOCK_SKEW' },
-    ]
+    )
   if (/not valid in the specified time frame|signed expiry time/i.test(text))
-    return [
-      'DENIED',
-      `The SAS token for ${where.host} has expired, or is not valid yet; make a new one.`,
-      { reason: 'CREDENTIALS' },
-    ]
+    return make('DENIED', `The SAS token for ${where.host} has expired, or is not valid yet; make a new one.`, {
+      reason: 'CREDENTIALS',
+    })
   return denied(where)
 }
 

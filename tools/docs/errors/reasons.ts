@@ -1,14 +1,19 @@
 /** What each `reason` of a HubError means, and what to do. A test holds the names to those in the code. */
 export const REASONS: Readonly<Record<string, string>> = {
   BLOB_TOO_LARGE: 'A blob is larger than the store takes (`can.sizeMax`). Cut it, or use another store.',
+  BLOCKS_GONE:
+    'Another writer committed the same key of an Azure container while blocks of this one were on their way, which the service then discards. Write it again.',
   CAPABILITY: 'The store cannot do this; its `can` says so. Use another store for it, or do without the option.',
   CHANGE_REFUSED:
     '`set`, `unset` or `inc` asks for the impossible: a path through something that is no object, an `inc` of a non-number, one path twice. Nothing was changed.',
   CHUNK_DAMAGED:
     'A chunk does not hash to its id: bits rotted, or somebody wrote to the store. Restore that blob from a copy.',
   CHUNK_MISSING: 'A record names a chunk that is gone. Restore the blob that the message names, or delete the record.',
+  CLOCK_SKEW: "This machine's clock is too far from the store's. Set it right.",
   CODEC_MISSING:
     'A model was saved in a format that needs a codec. Install the package named, or pass its codec to `connect({ codecs })`.',
+  CREDENTIALS:
+    'The store does not accept the credentials, or there are none. Correct the key, token or sign-in that the message names.',
   CURSOR: 'A cursor that is damaged, or was made with another sort. Start again from the first page.',
   DOCUMENT_TOO_LARGE:
     'A document is larger than the index takes (`can.maxDocBytes`). Save the bulk as a dataset or model, and keep tags small.',
@@ -26,12 +31,17 @@ export const REASONS: Readonly<Record<string, string>> = {
     'A small value, kept inside its document, does not hash to its id: somebody wrote to the index. Restore the document from a copy.',
   MANIFEST_MISSING: 'The list of the chunks of a large value is gone. Restore that blob, or delete the record.',
   NODE_VERSION: 'This Node has no `node:sqlite`. Use Node 22.18 or later.',
+  NOT_THE_STORE:
+    'Something else answered: a sign-in page of a network, a proxy, another service. Sign in to the network, or correct the endpoint.',
+  NO_BUCKET:
+    'The bucket, container or database is not there. Make it with the command in the message, or name another.',
   NO_LAYER: 'The URL names a store that has no such layer: no index, or no blobs. Name another for it.',
   NO_RUNNER: '`wait` gave up: tasks were due for longer than `runnerTimeout`, and no runner took one. Start one.',
   PACKAGE_MISSING: 'A package that this needs is not installed; the message has the command.',
   PARALLEL_ARRAYS: 'A sort goes through two different arrays of one document, which has no order. Sort by one of them.',
   PART_LIMITS: 'The limits of parts that a driver gave contradict each other or are no numbers. Correct its `can`.',
   PATH_REFUSED: 'A path has an empty step, `$`, NUL, `__proto__`, `constructor` or `prototype`.',
+  PERMISSION: 'The credentials are good, and may not do this. Grant the role or permission that the message names.',
   QUERY_INVALID: 'A known operator with a wrong operand.',
   QUERY_OPERATOR_REFUSED:
     'An unknown or refused operator or operand, or a filter beyond the limits of [query.md](query.md#limits-and-refusals).',
@@ -45,9 +55,13 @@ export const REASONS: Readonly<Record<string, string>> = {
     'This hub is shared, and it was not said which task scripts may run here. See [tasks.md](tasks.md#which-scripts-may-run).',
   SCRIPT_HASH:
     "A task's script is not what was uploaded: it was altered in the store. The task fails for good; find out who wrote to it.",
+  SOURCE_CHANGED: 'The source of a copy was replaced again and again while it was copied. Copy it again.',
   SPAWN: 'The machine could not start another process. The attempt does not count.',
+  TLS: "The server's certificate is not trusted. Install the authority, or name the right host.",
   TOO_LARGE: 'The value does not fit into one array in memory. Read it in parts: `handle.rows()` or `handle.stream()`.',
   UNKNOWN_SCHEME: 'No adapter knows the scheme of this URL; the message lists those that are known.',
+  UNREACHABLE:
+    'The server cannot be reached or does not answer. Look whether it runs, whether its name is right, and whether a firewall stands between.',
   VALUE_CHANGED: 'The value was changed while it was being saved. Wait until `save` has settled, and save again.',
   VALUE_REFUSED:
     'A value that cannot be stored: a function, a symbol, a class instance, a cycle, a number that may have been rounded. `path` names it.',
