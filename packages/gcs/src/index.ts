@@ -1,1 +1,3 @@
-export {}
+export { gcs } from './driver.ts'
+export { blobsFromUrl } from './from-url.ts'
+export type { GcsCredentials, GcsOptions } from './options.ts'

@@ -1,0 +1,253 @@
+import { type ErrorPlace, isHubError, type MappedError } from '@tensorhub/core'
+
+/** No reply came, or only a part of one. */
+export class ConnectionFailure extends Error {
+  override readonly name = 'ConnectionFailure'
+  /** The system's or Node's code. */
+  readonly code: string
+  readonly host: string
+  /** Whether the server may have acted on the request. */
+  readonly sent: boolean
+
+  constructor(code: string, message: string, host: string, sent: boolean) {
+    super(message)
+    this.code = code
+    this.host = host
+    this.sent = sent
+  }
+
+  /** Of an error of Node's, of which only code and message are kept: it can hold the whole request. */
+  static of(error: NodeJS.ErrnoException, host: string, sent: boolean): ConnectionFailure {
+    if (error instanceof ConnectionFailure) return error
+    const never = error.syscall === 'connect' || error.syscall === 'getaddrinfo' || isTls(error.code)
+    const what =
+      error.code === undefined || error.message.includes(error.code)
+        ? error.message
+        : `${error.message} (${error.code})`
+    return new ConnectionFailure(error.code ?? 'UNKNOWN', what, host, sent && !never)
+  }
+}
+
+/** The service, or something in its place, answered that it did not do it. */
+export class ReplyFailure extends Error {
+  override readonly name = 'ReplyFailure'
+  readonly status: number
+  /** JSON API: `errors[0].reason`; XML API: `Code`. https://cloud.google.com/storage/docs/json_api/v1/status-codes */
+  readonly reason: string
+  readonly host: string
+  readonly bucket: string
+
+  constructor(status: number, reason: string, message: string, host: string, bucket: string) {
+    super(message)
+    this.status = status
+    this.reason = reason
+    this.host = host
+    this.bucket = bucket
+  }
+}
+
+/** Something answered that is not Cloud Storage: a page of a proxy, another service. */
+export class NotTheStore extends Error {
+  override readonly name = 'NotTheStore'
+  readonly host: string
+
+  constructor(host: string, what: string) {
+    super(`${host} answered ${what}; Cloud Storage does not.`)
+    this.host = host
+  }
+}
+
+/** The service has forgotten a resumable upload: it expired, or the service lost it. */
+export class UploadLost extends Error {
+  override readonly name = 'UploadLost'
+  readonly host: string
+
+  constructor(host: string) {
+    super(`${host} has lost the upload`)
+    this.host = host
+  }
+}
+
+/** No access token could be had. */
+export class CredentialsFailure extends Error {
+  override readonly name = 'CredentialsFailure'
+  readonly kind: 'missing' | 'wrong' | 'skew' | 'unreachable'
+
+  constructor(kind: CredentialsFailure['kind'], message: string) {
+    super(message)
+    this.kind = kind
+  }
+}
+
+/** Statuses that pass: https://cloud.google.com/storage/docs/retry-strategy#retryable; 409 is another operation on the object at this moment. */
+const PASSING = new Set([408, 409, 429, 500, 502, 503, 504])
+/** 403 that mean "too much". https://cloud.google.com/storage/docs/json_api/v1/status-codes#403-forbidden */
+const TOO_MUCH = /^(rateLimitExceeded|userRateLimitExceeded|quotaExceeded|SlowDown)$/
+
+/** Whether the same request may succeed when it is sent again. */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof ConnectionFailure) {
+    // A name that is not known, a certificate that is refused, an answer that is no HTTP: they stay. Silence has used up its time already.
+    return !(isTls(error.code) || isNoHttp(error.code) || /^(ENOTFOUND|ETIMEDOUT|ETOOLONG)$/.test(error.code))
+  }
+  if (error instanceof ReplyFailure)
+    return PASSING.has(error.status) || (error.status === 403 && TOO_MUCH.test(error.reason))
+  return false
+}
+
+/** The same, for an operation that begins now: a host that cannot be reached is given up once `timeout` ms have passed. */
+export function transientWithin(timeout: number): (error: unknown) => boolean {
+  const until = performance.now() + timeout
+  return (error) =>
+    isTransient(error) && !(error instanceof ConnectionFailure && !error.sent && performance.now() >= until)
+}
+
+/** Whether the request may have been carried out although it failed. */
+export function isAmbiguous(error: unknown): boolean {
+  if (error instanceof ConnectionFailure) return error.sent
+  if (error instanceof ReplyFailure) return error.status >= 500 || error.status === 408
+  // A session is forgotten also when it has ended well.
+  return error instanceof UploadLost
+}
+
+export function isTooMuch(error: unknown): boolean {
+  return (
+    error instanceof ReplyFailure && (error.status === 429 || (error.status === 403 && TOO_MUCH.test(error.reason)))
+  )
+}
+
+/** A failure in the hub's codes. None of the texts holds a secret: they are made from statuses, hosts and what the service says of the request. */
+export function mapError(error: unknown, at: ErrorPlace): MappedError | undefined {
+  if (isHubError(error)) return undefined
+  if (error instanceof ConnectionFailure) return ofConnection(error)
+  if (error instanceof NotTheStore)
+    return {
+      code: 'UNAVAILABLE',
+      retryable: true,
+      reason: 'NOT_THE_STORE',
+      message: `${error.message} A proxy that wants a login may stand between, or the endpoint may be another service's; open the address in a browser, or correct \`endpoint\`.`,
+    }
+  if (error instanceof CredentialsFailure) return ofCredentials(error)
+  if (error instanceof UploadLost)
+    return {
+      code: 'UNAVAILABLE',
+      retryable: true,
+      message: `${error.message} of blob '${at.target ?? ''}' (it was restarted, or a week has passed). Nothing of it is visible; write it again.`,
+    }
+  if (error instanceof ReplyFailure) return ofReply(error, at)
+  return undefined
+}
+
+function ofConnection(error: ConnectionFailure): MappedError {
+  const { code, host, message } = error
+  if (isTls(code)) {
+    const clock = /CERT_NOT_YET_VALID|CERT_HAS_EXPIRED/.test(code) ? " Look at this machine's clock too." : ''
+    return {
+      code: 'UNAVAILABLE',
+      reason: 'TLS',
+      message: `No secure connection to ${host}: ${message}. Where a proxy of your own re-signs traffic, name its certificate by NODE_EXTRA_CA_CERTS; an emulator without TLS wants http://.${clock}`,
+    }
+  }
+  if (isNoHttp(code))
+    return {
+      code: 'UNAVAILABLE',
+      reason: 'NOT_THE_STORE',
+      message: `${host} does not speak HTTP (${code}); correct \`endpoint\`.`,
+    }
+  if (code === 'ETOOLONG')
+    return { code: 'UNAVAILABLE', reason: 'NOT_THE_STORE', message: `${message}; correct \`endpoint\`.` }
+  return {
+    code: 'UNAVAILABLE',
+    retryable: true,
+    reason: 'UNREACHABLE',
+    message: `${host} cannot be reached, or does not answer: ${message}. Look at the network and at \`endpoint\`; \`timeout\` is how long it is waited for.`,
+  }
+}
+
+function ofCredentials(error: CredentialsFailure): MappedError {
+  if (error.kind === 'unreachable')
+    return {
+      code: 'UNAVAILABLE',
+      retryable: true,
+      reason: 'UNREACHABLE',
+      message: `No access token could be had: ${error.message}. Look at the network.`,
+    }
+  if (error.kind === 'skew')
+    return {
+      code: 'DENIED',
+      reason: 'CLOCK_SKEW',
+      message: `Google refused the signed request for a token because of its time: ${error.message}. Set this machine's clock.`,
+    }
+  const what =
+    error.kind === 'missing' ? 'There are no credentials for Google Cloud Storage' : 'The credentials are not accepted'
+  return {
+    code: 'DENIED',
+    reason: 'CREDENTIALS',
+    message: `${what}: ${error.message}. Set GOOGLE_APPLICATION_CREDENTIALS to a key file, run \`gcloud auth application-default login\`, give \`keyFile\` or \`credentials\`, or set STORAGE_EMULATOR_HOST for an emulator.`,
+  }
+}
+
+function ofReply(error: ReplyFailure, at: ErrorPlace): MappedError {
+  const { status, reason, host, bucket, message } = error
+  const said = `${host} said ${status}${reason === '' ? '' : ` ${reason}`}${message === '' ? '' : `: ${message}`}`
+  if (isTooMuch(error) || status === 503 || status === 409)
+    return {
+      code: 'THROTTLED',
+      retryable: true,
+      message: `${said}. It was tried again for a while; do less at once. One object name takes one write a second.`,
+    }
+  if (status === 408 || status >= 500)
+    return { code: 'UNAVAILABLE', retryable: true, message: `${said}. Try again later.` }
+  if (/TimeTooSkewed/i.test(reason))
+    return { code: 'DENIED', reason: 'CLOCK_SKEW', message: `${said}. Set this machine's clock.` }
+  switch (status) {
+    case 401:
+      return {
+        code: 'DENIED',
+        reason: 'CREDENTIALS',
+        message: `${said}. The credentials are missing, expired or not accepted for bucket '${bucket}'; give \`keyFile\` or \`credentials\`, or renew the application-default ones (\`gcloud auth application-default login\`).`,
+      }
+    case 403:
+      return {
+        code: 'DENIED',
+        reason: 'PERMISSION',
+        message: `${said}. Grant roles/storage.objectUser on bucket '${bucket}' to this account (roles/storage.objectViewer is enough to read).`,
+      }
+    case 404:
+      return isNoBucket(error)
+        ? {
+            code: 'NOT_FOUND',
+            reason: 'NO_BUCKET',
+            message: `There is no bucket '${bucket}' at ${host}. Correct the name, or make it: \`gcloud storage buckets create gs://${bucket}\`.`,
+          }
+        : { code: 'NOT_FOUND', message: `There is no blob '${at.target ?? ''}' in bucket '${bucket}'.` }
+    case 413:
+      return { code: 'INVALID', reason: 'BLOB_TOO_LARGE', message: `${said}.` }
+    case 400:
+      return { code: 'INVALID', message: `${said}.` }
+    default:
+      return { code: 'UNKNOWN', message: `${said}.` }
+  }
+}
+
+/** Both APIs say 404 of an object and of a bucket; only the text tells them apart. */
+export function isNoBucket(error: unknown): boolean {
+  return (
+    error instanceof ReplyFailure &&
+    error.status === 404 &&
+    (error.reason === 'NoSuchBucket' || /bucket does not exist/i.test(error.message))
+  )
+}
+
+function isTls(code: string | undefined): boolean {
+  return (
+    code !== undefined &&
+    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO$|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH)/.test(
+      code,
+    )
+  )
+}
+
+function isNoHttp(code: string): boolean {
+  return code.startsWith('HPE_')
+}

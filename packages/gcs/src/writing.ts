@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto'
+import { type BlobInfo, type Call, HubError, type Precondition, retrying, type WriteOptions } from '@tensorhub/core'
+import { isAmbiguous, ReplyFailure, transientWithin } from './errors.ts'
+import { FIELDS, infoOf, isGeneration, NONCE, type ObjectResource, resourceOf } from './object-info.ts'
+import type { Service } from './service.ts'
+
+/** What every write of one blob shares: where to, under which condition, and the mark that tells its outcome. */
+export class Writing {
+  readonly key: string
+  /** The object's name. */
+  readonly name: string
+  readonly nonce = randomUUID()
+  readonly #service: Service
+  readonly #when: Precondition | undefined
+  readonly #signal: AbortSignal | undefined
+  /** A request of this write failed such that it may have been carried out. */
+  #ambiguous = false
+
+  constructor(service: Service, key: string, name: string, o: Call & { readonly when?: Precondition }) {
+    this.#service = service
+    this.key = key
+    this.name = name
+    this.#when = o.when
+    this.#signal = o.signal
+    if (o.when !== undefined && 'ifVersion' in o.when && !isGeneration(o.when.ifVersion)) throw this.refused()
+  }
+
+  /** The query of a request that commits. https://cloud.google.com/storage/docs/request-preconditions */
+  get condition(): Readonly<Record<string, string>> {
+    if (this.#when === undefined) return {}
+    return { ifGenerationMatch: 'ifAbsent' in this.#when ? '0' : this.#when.ifVersion }
+  }
+
+  /** The metadata of the new object. */
+  resource(o: Pick<WriteOptions, 'contentType' | 'meta'>) {
+    return resourceOf(o, this.nonce)
+  }
+
+  /**
+   * Does what commits, again while it fails in a way that may pass. After a failure that leaves it open whether it was carried out, the object is asked for the
+   * mark of this write first: so a lost reply is neither a false 412 nor written twice.
+   *
+   * @param size Bytes that were sent.
+   */
+  async commit(size: number, work: () => Promise<ObjectResource>): Promise<BlobInfo> {
+    return this.#verified(await this.#committed(work), size)
+  }
+
+  async #committed(work: () => Promise<ObjectResource>): Promise<ObjectResource> {
+    try {
+      return await retrying(
+        async () => {
+          const done = this.#ambiguous ? await this.#settled() : undefined
+          if (done !== undefined) return done
+          try {
+            return await work()
+          } catch (error) {
+            if (isAmbiguous(error)) this.#ambiguous = true
+            throw error
+          }
+        },
+        {
+          isTransient: transientWithin(this.#service.timeout),
+          attempts: 6,
+          baseMs: 200,
+          ...(this.#signal ? { signal: this.#signal } : {}),
+        },
+      )
+    } catch (error) {
+      const refused = error instanceof ReplyFailure && error.status === 412
+      if (this.#ambiguous && !this.#signal?.aborted) {
+        const done = await this.#settled().catch((failure: unknown) => {
+          // What is known already says more than that asking failed as well.
+          if (failure instanceof HubError) throw failure
+          return undefined
+        })
+        if (done !== undefined) return done
+      }
+      throw refused ? this.refused() : error
+    }
+  }
+
+  /** The object as this write made it; undefined while it may yet be made. @throws when another one's stands in its way. */
+  async #settled(): Promise<ObjectResource | undefined> {
+    let object: ObjectResource
+    try {
+      object = await this.#service.json<ObjectResource>({
+        method: 'GET',
+        path: objectPath(this.#service.bucket, this.name, { fields: FIELDS }),
+        signal: this.#signal,
+      })
+    } catch (error) {
+      if (error instanceof ReplyFailure && error.status === 404) {
+        if (this.#when !== undefined && 'ifVersion' in this.#when) throw this.refused()
+        return undefined
+      }
+      throw error
+    }
+    if (object.metadata?.[NONCE] === this.nonce) return object
+    if (this.#when === undefined) return undefined
+    if ('ifAbsent' in this.#when || this.#when.ifVersion !== object.generation) throw this.refused()
+    return undefined
+  }
+
+  /** What the service took in must be what was sent. @throws INTEGRITY; the object is gone then. */
+  async #verified(object: ObjectResource, size: number): Promise<BlobInfo> {
+    const info = infoOf(this.key, object, this.#service.host)
+    if (info.size === size) return info
+    await this.#service.send({
+      method: 'DELETE',
+      path: objectPath(this.#service.bucket, this.name, { generation: info.version }),
+      accept: [404],
+    })
+    throw new HubError(
+      'INTEGRITY',
+      `The service stored ${info.size} bytes of blob '${this.key}' where ${size} were sent; it was removed. Try again.`,
+      { at: { scheme: 'gcs', op: 'write', target: this.key }, retryable: true },
+    )
+  }
+
+  /** The error of a precondition that does not hold. */
+  refused(): HubError {
+    const at = { scheme: 'gcs', op: 'write', target: this.key }
+    if (this.#when !== undefined && 'ifAbsent' in this.#when)
+      return new HubError('EXISTS', `Blob '${this.key}' exists already.`, { at })
+    return new HubError('CONFLICT', `Blob '${this.key}' has another version by now, or is gone.`, { at })
+  }
+}
+
+/** The path of an object in the JSON API, with its query. */
+export function objectPath(bucket: string, name: string, query: Readonly<Record<string, string>> = {}): string {
+  return withQuery(`/storage/v1/b/${encodeURIComponent(bucket)}/o/${encodeURIComponent(name)}`, query)
+}
+
+export function uploadPath(bucket: string, query: Readonly<Record<string, string>>): string {
+  return withQuery(`/upload/storage/v1/b/${encodeURIComponent(bucket)}/o`, query)
+}
+
+export function withQuery(path: string, query: Readonly<Record<string, string>>): string {
+  const text = new URLSearchParams(query).toString()
+  return text === '' ? path : `${path}?${text}`
+}
