@@ -1,4 +1,4 @@
-import { type ErrorPlace, isHubError, type MappedError } from '@tensorhub/core'
+import { type ErrorCode, type ErrorPlace, isHubError, type MappedError } from '@tensorhub/core'
 
 /** No reply came, or only a part of one. */
 export class ConnectionFailure extends Error {
@@ -120,113 +120,115 @@ export function isTooMuch(error: unknown): boolean {
 export function mapError(error: unknown, at: ErrorPlace): MappedError | undefined {
   if (isHubError(error)) return undefined
   if (error instanceof ConnectionFailure) return ofConnection(error)
-  if (error instanceof NotTheStore)
-    return {
-      code: 'UNAVAILABLE',
-      retryable: true,
-      reason: 'NOT_THE_STORE',
-      message: `${error.message} A proxy that wants a login may stand between, or the endpoint may be another service's; open the address in a browser, or correct \`endpoint\`.`,
-    }
   if (error instanceof CredentialsFailure) return ofCredentials(error)
-  if (error instanceof UploadLost)
-    return {
-      code: 'UNAVAILABLE',
-      retryable: true,
-      message: `${error.message} of blob '${at.target ?? ''}' (it was restarted, or a week has passed). Nothing of it is visible; write it again.`,
-    }
   if (error instanceof ReplyFailure) return ofReply(error, at)
+  if (error instanceof NotTheStore)
+    return make(
+      'UNAVAILABLE',
+      `${error.message} A proxy that wants a login may stand between, or the endpoint may be another service: open the address in a browser, or correct it.`,
+      { reason: 'NOT_THE_STORE', retryable: true },
+    )
+  if (error instanceof UploadLost)
+    return make(
+      'UNAVAILABLE',
+      `${error.message} of blob '${at.target ?? ''}' (it was restarted, or a week has passed). Nothing of it is visible; write it again.`,
+      { retryable: true },
+    )
   return undefined
 }
 
-function ofConnection(error: ConnectionFailure): MappedError {
-  const { code, host, message } = error
-  if (isTls(code)) {
-    const clock = /CERT_NOT_YET_VALID|CERT_HAS_EXPIRED/.test(code) ? " Look at this machine's clock too." : ''
-    return {
-      code: 'UNAVAILABLE',
-      reason: 'TLS',
-      message: `No secure connection to ${host}: ${message}. Where a proxy of your own re-signs traffic, name its certificate by NODE_EXTRA_CA_CERTS; an emulator without TLS wants http://.${clock}`,
-    }
-  }
-  if (isNoHttp(code))
-    return {
-      code: 'UNAVAILABLE',
-      reason: 'NOT_THE_STORE',
-      message: `${host} does not speak HTTP (${code}); correct \`endpoint\`.`,
-    }
-  if (code === 'ETOOLONG')
-    return { code: 'UNAVAILABLE', reason: 'NOT_THE_STORE', message: `${message}; correct \`endpoint\`.` }
-  return {
-    code: 'UNAVAILABLE',
-    retryable: true,
-    reason: 'UNREACHABLE',
-    message: `${host} cannot be reached, or does not answer: ${message}. Look at the network and at \`endpoint\`; \`timeout\` is how long it is waited for.`,
-  }
+function make(
+  code: ErrorCode,
+  message: string,
+  o: { readonly reason?: string; readonly retryable?: boolean } = {},
+): MappedError {
+  return { code, message, ...o }
 }
 
-function ofCredentials(error: CredentialsFailure): MappedError {
-  if (error.kind === 'unreachable')
-    return {
-      code: 'UNAVAILABLE',
-      retryable: true,
-      reason: 'UNREACHABLE',
-      message: `No access token could be had: ${error.message}. Look at the network.`,
-    }
-  if (error.kind === 'skew')
-    return {
-      code: 'DENIED',
-      reason: 'CLOCK_SKEW',
-      message: `Google refused the signed request for a token because of its time: ${error.message}. Set this machine's clock.`,
-    }
-  const what =
-    error.kind === 'missing' ? 'There are no credentials for Google Cloud Storage' : 'The credentials are not accepted'
-  return {
-    code: 'DENIED',
-    reason: 'CREDENTIALS',
-    message: `${what}: ${error.message}. Set GOOGLE_APPLICATION_CREDENTIALS to a key file, run \`gcloud auth application-default login\`, give \`keyFile\` or \`credentials\`, or set STORAGE_EMULATOR_HOST for an emulator.`,
+function ofConnection({ code, host, message }: ConnectionFailure): MappedError {
+  if (isTls(code)) {
+    const clock = /CERT_NOT_YET_VALID|CERT_HAS_EXPIRED/.test(code) ? ' Look at the clock of this machine too.' : ''
+    return make(
+      'UNAVAILABLE',
+      `No secure connection to ${host}: ${message}. Where a proxy of your own signs traffic anew, name its certificate by NODE_EXTRA_CA_CERTS; an emulator without TLS wants http://.${clock}`,
+      { reason: 'TLS' },
+    )
   }
+  if (isNoHttp(code) || code === 'ETOOLONG')
+    return make('UNAVAILABLE', `${host} is not Cloud Storage: ${message}. Correct the endpoint.`, {
+      reason: 'NOT_THE_STORE',
+    })
+  return make(
+    'UNAVAILABLE',
+    `${host} cannot be reached, or does not answer: ${message}. Look at the network and the endpoint; the option timeout is how long it is waited for.`,
+    { reason: 'UNREACHABLE', retryable: true },
+  )
+}
+
+function ofCredentials({ kind, message }: CredentialsFailure): MappedError {
+  if (kind === 'unreachable')
+    return make('UNAVAILABLE', `No access token could be had: ${message}. Look at the network.`, {
+      reason: 'UNREACHABLE',
+      retryable: true,
+    })
+  if (kind === 'skew')
+    return make(
+      'DENIED',
+      `Google refused the request for a token for its time: ${message}. Set the clock of this machine.`,
+      {
+        reason: 'CLOCK_SKEW',
+      },
+    )
+  const what =
+    kind === 'missing' ? 'There are no credentials for Google Cloud Storage' : 'The credentials are not accepted'
+  return make(
+    'DENIED',
+    `${what}: ${message}. Set GOOGLE_APPLICATION_CREDENTIALS to a key file, run "gcloud auth application-default login", give the option keyFile or credentials, or set STORAGE_EMULATOR_HOST for an emulator.`,
+    { reason: 'CREDENTIALS' },
+  )
 }
 
 function ofReply(error: ReplyFailure, at: ErrorPlace): MappedError {
   const { status, reason, host, bucket, message } = error
   const said = `${host} said ${status}${reason === '' ? '' : ` ${reason}`}${message === '' ? '' : `: ${message}`}`
   if (isTooMuch(error) || status === 503 || status === 409)
-    return {
-      code: 'THROTTLED',
-      retryable: true,
-      message: `${said}. It was tried again for a while; do less at once. One object name takes one write a second.`,
-    }
-  if (status === 408 || status >= 500)
-    return { code: 'UNAVAILABLE', retryable: true, message: `${said}. Try again later.` }
+    return make(
+      'THROTTLED',
+      `${said} (tried again for a while). Do less at once; one object takes one write a second.`,
+      {
+        retryable: true,
+      },
+    )
+  if (status === 408 || status >= 500) return make('UNAVAILABLE', `${said}. Try again later.`, { retryable: true })
   if (/TimeTooSkewed/i.test(reason))
-    return { code: 'DENIED', reason: 'CLOCK_SKEW', message: `${said}. Set this machine's clock.` }
+    return make('DENIED', `${said}. Set the clock of this machine.`, { reason: 'CLOCK_SKEW' })
   switch (status) {
     case 401:
-      return {
-        code: 'DENIED',
-        reason: 'CREDENTIALS',
-        message: `${said}. The credentials are missing, expired or not accepted for bucket '${bucket}'; give \`keyFile\` or \`credentials\`, or renew the application-default ones (\`gcloud auth application-default login\`).`,
-      }
+      return make(
+        'DENIED',
+        `${said}. The credentials are missing, expired or not accepted for bucket '${bucket}'; give the option keyFile or credentials, or renew the application-default ones by "gcloud auth application-default login".`,
+        { reason: 'CREDENTIALS' },
+      )
     case 403:
-      return {
-        code: 'DENIED',
-        reason: 'PERMISSION',
-        message: `${said}. Grant roles/storage.objectUser on bucket '${bucket}' to this account (roles/storage.objectViewer is enough to read).`,
-      }
+      return make(
+        'DENIED',
+        `${said}. Grant roles/storage.objectUser on bucket '${bucket}' to this account (roles/storage.objectViewer is enough to read).`,
+        { reason: 'PERMISSION' },
+      )
     case 404:
-      return isNoBucket(error)
-        ? {
-            code: 'NOT_FOUND',
-            reason: 'NO_BUCKET',
-            message: `There is no bucket '${bucket}' at ${host}. Correct the name, or make it: \`gcloud storage buckets create gs://${bucket}\`.`,
-          }
-        : { code: 'NOT_FOUND', message: `There is no blob '${at.target ?? ''}' in bucket '${bucket}'.` }
+      if (isNoBucket(error))
+        return make(
+          'NOT_FOUND',
+          `There is no bucket '${bucket}' at ${host}. Correct the name, or make it: "gcloud storage buckets create gs://${bucket}".`,
+          { reason: 'NO_BUCKET' },
+        )
+      return make('NOT_FOUND', `There is no blob '${at.target ?? ''}' in bucket '${bucket}'.`)
     case 413:
-      return { code: 'INVALID', reason: 'BLOB_TOO_LARGE', message: `${said}.` }
+      return make('INVALID', `${said}.`, { reason: 'BLOB_TOO_LARGE' })
     case 400:
-      return { code: 'INVALID', message: `${said}.` }
+      return make('INVALID', `${said}.`)
     default:
-      return { code: 'UNKNOWN', message: `${said}.` }
+      return make('UNKNOWN', `${said}.`)
   }
 }
 
