@@ -46,7 +46,6 @@ export async function adopt(
       for (let other = under(batch, underWay); other !== undefined; other = under(batch, underWay)) await other
       const placing = limiter.run(size, async () => {
         throwIfAborted(o.signal, { scheme: 'content', op: 'adopt', target: o.name })
-        await rows.renew(placement, call)
         const chunks = batch.map(
           (chunk): NewChunk => ({ id: chunk.id, size: chunk.size, encoded: (inner) => read(chunk, inner) }),
         )

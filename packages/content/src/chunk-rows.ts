@@ -93,7 +93,12 @@ export class ChunkRows {
     return new Placement(await this.#index.now(call))
   }
 
-  /** S1 to S3: pins or uploads each chunk. Renews the pins of what was placed before, where they are a quarter over. */
+  /**
+   * S1 to S3: pins or uploads each chunk, whose rows are then entered together. Where a quarter of PIN is over since the save began, what was placed before is
+   * confirmed and pinned anew first.
+   *
+   * @throws CONFLICT (retryable) when a collector was faster.
+   */
   async place(
     chunks: readonly NewChunk[],
     placement: Placement,
@@ -101,6 +106,13 @@ export class ChunkRows {
     done: (bytes: number) => void,
   ): Promise<void> {
     let open = new Map(chunks.map((chunk) => [chunk.id, chunk]))
+    const told = new Set<string>()
+    const tell = ({ id, size }: NewChunk) => {
+      if (told.has(id)) return
+      told.add(id)
+      done(size)
+    }
+    let now = await this.renew(placement, call)
     for (let round = 0; open.size > 0; round++) {
       if (round >= ROUNDS) {
         throw new HubError('CONFLICT', 'Other writers and collectors kept changing the same chunks; try again.', {
@@ -108,24 +120,35 @@ export class ChunkRows {
           retryable: true,
         })
       }
-      const usable = await this.pin([...open.keys()], call)
-      const next = new Map<string, NewChunk>()
+      if (round > 0) now = await this.#index.now(call)
+      const { usable, at: began } = await this.#pin([...open.keys()], now, call)
+      for (const [id, place] of usable) {
+        placement.placed.set(id, place)
+        tell(open.get(id) as NewChunk)
+      }
+      const missing = [...open.values()].filter(({ id }) => !usable.has(id))
       const uploads = await Promise.allSettled(
-        [...open.values()].map(async (chunk) => {
-          const held = usable.get(chunk.id)
-          const place = held ?? (await this.#upload(chunk, call))
-          if (place === undefined) {
-            next.set(chunk.id, chunk)
-            return
-          }
-          if (held === undefined) placement.fresh.add(place.key)
-          placement.placed.set(chunk.id, place)
-          done(chunk.size)
+        missing.map(async (chunk) => {
+          const row = await this.#upload(chunk, call)
+          tell(chunk)
+          return row
         }),
       )
       // All have ended when one's failure is told: nothing goes on behind the caller's back.
       const failed = uploads.find((result) => result.status === 'rejected')
-      if (failed !== undefined) throw failed.reason
+      const rows = uploads.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+      if (failed !== undefined) {
+        // What was uploaded is there for the next try, if its rows can still be entered; the failure to tell is the first one.
+        if (!call.signal?.aborted) await this.#enter(rows, began, call).catch(() => undefined)
+        throw failed.reason
+      }
+      const entered = await this.#enter(rows, began, call)
+      const next = new Map(missing.map((chunk) => [chunk.id, chunk]))
+      for (const row of entered) {
+        next.delete(row.id)
+        placement.fresh.add(row.key)
+        placement.placed.set(row.id, placeOf(row))
+      }
       open = next
     }
   }
@@ -133,11 +156,12 @@ export class ChunkRows {
   /**
    * For long saves: when a quarter of PIN is over, confirms and pins all that was placed, anew.
    *
+   * @returns the store's time.
    * @throws CONFLICT (retryable) when a collector was faster.
    */
-  async renew(placement: Placement, call: Call): Promise<void> {
+  async renew(placement: Placement, call: Call): Promise<Date> {
     const now = await this.#index.now(call)
-    if (now.getTime() - placement.since.getTime() <= PIN / 4) return
+    if (now.getTime() - placement.since.getTime() <= PIN / 4) return now
     // Other chunks may be placed meanwhile; only these are renewed.
     const held = new Map(placement.placed)
     const usable = await this.pin([...held.keys()], call)
@@ -156,6 +180,7 @@ export class ChunkRows {
       )
     }
     placement.since = now
+    return now
   }
 
   /** S4: whether everything was placed recently enough; then the save's own rows are confirmed. */
@@ -190,14 +215,19 @@ export class ChunkRows {
 
   /** S1: pins the rows that are there, and gives those that are live with a pin that lasts. */
   async pin(ids: readonly string[], call: Call): Promise<Map<string, PlacedChunk>> {
+    return (await this.#pin(ids, await this.#index.now(call), call)).usable
+  }
+
+  /** @param began Read from the store no later than this is called. @returns `at`, a time of the store before this returns. */
+  async #pin(ids: readonly string[], began: Date, call: Call): Promise<{ usable: Map<string, PlacedChunk>; at: Date }> {
     const usable = new Map<string, PlacedChunk>()
+    let at = began
     for (let i = 0; i < ids.length; i += BATCH) {
       const some: Predicate = { op: 'in', path: ['_id'], values: ids.slice(i, i + BATCH) }
-      const began = await this.#index.now(call)
       await this.#index.update(
         ROWS,
         { op: 'and', of: [some, { op: 'in', path: ['state'], values: ['live', 'condemned'] }] },
-        { set: { state: 'live', pinned_until: new Date(began.getTime() + PIN) }, inc: { ver: 1 } },
+        { set: { state: 'live', pinned_until: new Date(at.getTime() + PIN) }, inc: { ver: 1 } },
         call,
       )
       let rows = await this.#rows(some, call)
@@ -217,13 +247,13 @@ export class ChunkRows {
         if (row.state === 'live' && row.pinned_until.getTime() > now.getTime() + PIN / 2)
           usable.set(row._id, placeOf(row))
       }
+      at = now
     }
-    return usable
+    return { usable, at }
   }
 
-  /** S2 and S3 for one chunk. @returns its place, or undefined when another writer or a collector got in between (back to S1). */
-  async #upload(chunk: NewChunk, call: Call): Promise<PlacedChunk | undefined> {
-    const began = await this.#index.now(call)
+  /** S2 for one chunk. @returns what its row is to say. */
+  async #upload(chunk: NewChunk, call: Call): Promise<NewRow> {
     const { codec, bytes } = await chunk.encoded(call)
     const key = freshKey(chunk.id, codec)
     await this.#blobs.write(key, bytes, {
@@ -237,35 +267,49 @@ export class ChunkRows {
         'The value was changed while it was being saved; nothing was stored. Wait for the save before changing its arrays, or save a copy.',
         { at: { scheme: 'content', op: 'save' }, reason: 'VALUE_CHANGED' },
       )
-    return this.#enter(
-      chunk.id,
-      { key, stored: bytes.byteLength, crc: codec === 'raw' ? null : crc32(bytes) },
-      began,
-      call,
-    )
+    return { id: chunk.id, key, stored: bytes.byteLength, crc: codec === 'raw' ? null : crc32(bytes) }
   }
 
   /** Stores bytes that are never shared (a manifest) under their own key, with a row like any chunk's. */
   async storeOwn(key: string, bytes: Uint8Array, placement: Placement, call: Call): Promise<boolean> {
     const began = await this.#index.now(call)
     await this.#blobs.write(key, bytes, call)
-    const place = await this.#enter(key, { key, stored: bytes.byteLength, crc: null }, began, call)
-    if (place === undefined) return false
+    const [row] = await this.#enter([{ id: key, key, stored: bytes.byteLength, crc: null }], began, call)
+    if (row === undefined) return false
     placement.fresh.add(key)
-    placement.placed.set(key, place)
+    placement.placed.set(key, placeOf(row))
     return true
   }
 
-  async #enter(
-    id: string,
-    blob: Pick<ChunkRow, 'key' | 'stored' | 'crc'>,
-    began: Date,
-    call: Call,
-  ): Promise<PlacedChunk | undefined> {
-    const fields = { ...blob, state: 'fresh', at: began, pinned_until: new Date(began.getTime() + PIN) } as const
+  /**
+   * S3, in one request where no row stands in the way. @param began The store's time before the first of the uploads.
+   * @returns those that were entered; another writer or a collector got in the way of the others (back to S1).
+   */
+  async #enter(rows: readonly NewRow[], began: Date, call: Call): Promise<NewRow[]> {
+    const entered: NewRow[] = []
+    for (let i = 0; i < rows.length; i += BATCH) {
+      const some = rows.slice(i, i + BATCH)
+      try {
+        await this.#index.insert(
+          ROWS,
+          some.map((row) => ({ _id: row.id, ver: 0, ...fieldsOf(row, began) })),
+          call,
+        )
+        entered.push(...some)
+      } catch (error) {
+        if (!isHubError(error, 'EXISTS')) throw error
+        const stored = new Set(error.stored)
+        for (const row of some) if (stored.has(row.id) || (await this.#enterOne(row, began, call))) entered.push(row)
+      }
+    }
+    return entered
+  }
+
+  async #enterOne(row: NewRow, began: Date, call: Call): Promise<boolean> {
+    const fields = fieldsOf(row, began)
     try {
-      await this.#index.insert(ROWS, [{ _id: id, ver: 0, ...fields }], call)
-      return placeOf(blob)
+      await this.#index.insert(ROWS, [{ _id: row.id, ver: 0, ...fields }], call)
+      return true
     } catch (error) {
       if (!isHubError(error, 'EXISTS')) throw error
     }
@@ -286,11 +330,11 @@ export class ChunkRows {
     }
     const taken = await this.#index.takeOne(
       ROWS,
-      { op: 'and', of: [{ op: 'eq', path: ['_id'], value: id }, abandoned] },
+      { op: 'and', of: [{ op: 'eq', path: ['_id'], value: row.id }, abandoned] },
       { set: fields, inc: { ver: 1 } },
       call,
     )
-    return taken === null ? undefined : placeOf(blob)
+    return taken !== null
   }
 
   /** S6: whether every row is live with the key the manifest names. */
@@ -310,6 +354,15 @@ export class ChunkRows {
     for await (const doc of this.#index.find(ROWS, where, call)) rows.push(rowOf(doc))
     return rows
   }
+}
+
+/** A row that is to be entered for an uploaded blob. */
+interface NewRow extends Pick<ChunkRow, 'key' | 'stored' | 'crc'> {
+  readonly id: string
+}
+
+function fieldsOf({ key, stored, crc }: NewRow, began: Date) {
+  return { key, stored, crc, state: 'fresh', at: began, pinned_until: new Date(began.getTime() + PIN) } as const
 }
 
 function placeOf({ key, stored, crc }: Pick<ChunkRow, 'key' | 'stored' | 'crc'>): PlacedChunk {

@@ -222,7 +222,6 @@ export class ContentWriter {
       if (some.length === 0) return
       const upload = sending.run(size, async () => {
         throwIfAborted(signal)
-        await this.#rows.renew(placement, { signal })
         await this.#rows.place(some, placement, { signal }, progress)
         const isNew = ({ id }: NewChunk) => placement.fresh.has((placement.placed.get(id) as PlacedChunk).key)
         enough = some.some(isNew) ? BATCH : BATCH_HELD
@@ -347,7 +346,6 @@ export class ContentWriter {
             ids[at] = id
             let placing = begun.get(id)
             if (placing === undefined) {
-              await this.#rows.renew(placement, { signal })
               placing = this.#rows.place(
                 [{ id, size: raw.byteLength, encoded: () => encodeChunk(raw) }],
                 placement,
