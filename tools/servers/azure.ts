@@ -17,7 +17,20 @@ export interface AzureServer extends RunningServer {
 const ACCOUNT = 'devstoreaccount1'
 const KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
 
-/** TENSORHUB_TEST_AZURE (a connection string) when it is set; else Azurite, which comes with this repository's own packages. */
+/** docker-compose.yml says the same. */
+export function azuriteArguments(o: { readonly host: string; readonly port: number; readonly data: string }): string[] {
+  return [
+    ...['--blobHost', o.host, '--blobPort', String(o.port), '--location', o.data],
+    ...['--disableTelemetry', '--skipApiVersionCheck', '--silent'],
+  ]
+}
+
+/**
+ * TENSORHUB_TEST_AZURE (a connection string) when it is set; else Azurite, which comes with this repository's own packages.
+ *
+ * Azurite keeps its metadata in memory and writes them every 5 s (`autosaveInterval` of its LokiBlobMetadataStore): `kill` loses
+ * blobs that it acknowledged within that time, and containers too. A test that kills it can hold only what is older against it.
+ */
 export async function startAzure(): Promise<AzureServer> {
   const own = ownServer('azure')
   if (own !== undefined) return ofConnectionString(own)
@@ -26,10 +39,7 @@ export async function startAzure(): Promise<AzureServer> {
   if (!existsSync(program)) throw new Error(`azurite's program is not at ${program}`)
   const server = await startServer('Azurite 3.36.0', ({ port, data }) => ({
     program: process.execPath,
-    args: [
-      ...[program, '--blobHost', '127.0.0.1', '--blobPort', String(port), '--location', data],
-      ...['--disableTelemetry', '--skipApiVersionCheck', '--silent'],
-    ],
+    args: [program, ...azuriteArguments({ host: '127.0.0.1', port, data })],
   }))
   const endpoint = `http://127.0.0.1:${server.port}/${ACCOUNT}`
   const connectionString = `DefaultEndpointsProtocol=http;AccountName=${ACCOUNT};AccountKey=${KEY};BlobEndpoint=${endpoint};`

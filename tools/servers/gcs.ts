@@ -15,6 +15,19 @@ export interface GcsOptions {
   readonly backend?: 'memory' | 'filesystem'
 }
 
+/** `seenAs` is where clients reach it: resumable uploads and media links lead there. docker-compose.yml says the same. */
+export function fakeGcsArguments(o: {
+  readonly backend: 'memory' | 'filesystem'
+  readonly host: string
+  readonly port: number
+  readonly seenAs: string
+}): string[] {
+  return [
+    ...['-backend', o.backend, '-scheme', 'http', '-host', o.host, '-port', String(o.port)],
+    ...['-public-host', o.seenAs, '-external-url', `http://${o.seenAs}`],
+  ]
+}
+
 /** TENSORHUB_TEST_GCS (`https://storage.googleapis.com?project=…`) when it is set and no backend is asked for; else fake-gcs-server. */
 export async function startGcs(o: GcsOptions = {}): Promise<GcsServer> {
   const own = o.backend === undefined ? ownServer('gcs') : undefined
@@ -25,8 +38,7 @@ export async function startGcs(o: GcsOptions = {}): Promise<GcsServer> {
   const server = await startServer(`${FAKE_GCS.name} (${backend})`, ({ port, data }) => ({
     program,
     args: [
-      ...[...first, '-backend', backend, '-scheme', 'http', '-host', '127.0.0.1', '-port', String(port)],
-      ...['-public-host', `127.0.0.1:${port}`, '-external-url', `http://127.0.0.1:${port}`],
+      ...[...first, ...fakeGcsArguments({ backend, host: '127.0.0.1', port, seenAs: `127.0.0.1:${port}` })],
       ...(backend === 'filesystem' ? ['-filesystem-root', data] : []),
     ],
   }))

@@ -89,7 +89,8 @@ export const BLOBS = {
       const { endpoint, projectId } = server
       const bucket = once('tensorhub')
       await new Storage({ apiEndpoint: endpoint, projectId }).createBucket(bucket)
-      env['STORAGE_EMULATOR_HOST'] = endpoint
+      // The real one is no emulator: with this set its client would sign nothing.
+      if (new URL(endpoint).hostname !== 'storage.googleapis.com') env['STORAGE_EMULATOR_HOST'] = endpoint
       return { server, close: server.stop, newUrl: async () => `gs://${bucket}/${once('hub')}?projectId=${projectId}` }
     },
   },

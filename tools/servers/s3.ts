@@ -10,6 +10,11 @@ export interface S3Server extends RunningServer {
   readonly secretAccessKey: string
 }
 
+/** Over a folder; the region stays us-east-1. docker-compose.yml says the same. */
+export function versitygwArguments(o: { readonly listen: string; readonly data: string }): string[] {
+  return ['--port', o.listen, '--quiet', '--keep-alive', 'posix', o.data]
+}
+
 /** TENSORHUB_TEST_S3 (`https://key:secret@host?region=…`) when it is set; else versitygw over a folder. */
 export async function startS3(): Promise<S3Server> {
   const own = ownServer('s3')
@@ -20,7 +25,7 @@ export async function startS3(): Promise<S3Server> {
   const [program, ...first] = command
   const server = await startServer(VERSITYGW.name, ({ port, data }) => ({
     program,
-    args: [...first, '--port', `127.0.0.1:${port}`, '--quiet', '--keep-alive', 'posix', data],
+    args: [...first, ...versitygwArguments({ listen: `127.0.0.1:${port}`, data })],
     env: { ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey },
   }))
   const endpoint = `http://127.0.0.1:${server.port}`

@@ -63,13 +63,13 @@ export async function startServer(
     const log = await open(join(folder, 'log'), 'a')
     const started = spawn(program, args, { stdio: ['ignore', log.fd, log.fd], env: { ...process.env, ...env } })
     child = started
-    await log.close()
     const waiting = new AbortController()
     const failed = new Promise<never>((_, reject) => {
       started.once('error', (error) => reject(new Error(`${name}: cannot start ${program}: ${error.message}`)))
       started.once('exit', (code, signal) => reject(new Error(`${name} ended (${code ?? signal}) before it was ready`)))
     })
     failed.catch(() => waiting.abort())
+    await log.close()
     try {
       await Promise.race([failed, answers(port, waiting.signal)])
     } catch (error) {
