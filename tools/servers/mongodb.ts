@@ -1,3 +1,4 @@
+import { MongoClient } from 'mongodb'
 import { MONGO_JAVA, SECANTUS, SECANTUS_PYTHON } from './install/recipes.ts'
 import { type Located, locate, ServerMissing } from './locate.ts'
 import { createUser, type MongoAuth, type MongoRole } from './mongodb-user.ts'
@@ -54,7 +55,10 @@ export async function startMongo(o: MongoOptions = {}): Promise<MongoServer> {
     if (guarded) args.push('--auth')
     return { program, args }
   })
-  if (auth === undefined) return withUrl(server)
+  if (auth === undefined) {
+    await firstWrite(`mongodb://127.0.0.1:${server.port}`)
+    return withUrl(server)
+  }
   const { username, password, db = 'admin', roles = [{ role: 'root', db: 'admin' }] } = auth
   try {
     await createUser(`mongodb://127.0.0.1:${server.port}`, { username, password, authSource: db }, roles)
@@ -66,6 +70,21 @@ export async function startMongo(o: MongoOptions = {}): Promise<MongoServer> {
     throw error
   }
   return withUrl(server, { username, password, authSource: db })
+}
+
+/**
+ * SecantusDB listens before the tables that it makes at its first start are on disk: killed within those milliseconds it never
+ * starts again (11 of 25 tries; "cannot be used until all column groups are created"). With one acknowledged write they are (0 of 25).
+ */
+async function firstWrite(url: string): Promise<void> {
+  const client = new MongoClient(url, { directConnection: true, serverSelectionTimeoutMS: 30_000 })
+  try {
+    const database = client.db('tensorhub_started')
+    await database.collection('started').insertOne({})
+    await database.dropDatabase()
+  } finally {
+    await client.close()
+  }
 }
 
 /** The Rust server, or the Python one on a machine that can't build it. */
