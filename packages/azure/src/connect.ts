@@ -36,7 +36,7 @@ export function targetOf(options: AzureOptions): Target {
       'container',
     )
   const { service, account, proof } = serviceOf(options)
-  return { service, proof, where: { host: new URL(service).host, account, container } }
+  return { service, proof, where: { host: new URL(service).host, account, container, ...expiryOf(proof) } }
 }
 
 /** Makes the client. @throws UNSUPPORTED naming `@azure/identity` where it is needed and not installed. */
@@ -71,6 +71,11 @@ function ofClient(client: ContainerClient, options: AzureOptions): Target {
   const service = `${url.origin}${url.pathname.split('/').slice(0, -1).join('/')}`
   const where = { host: url.host, account: client.accountName, container: client.containerName }
   return { where, proof: { kind: 'client', client }, service }
+}
+
+function expiryOf(proof: Proof): Pick<Where, 'expires'> {
+  const expires = proof.kind === 'sas' ? Date.parse(new URLSearchParams(proof.token).get('se') ?? '') : Number.NaN
+  return Number.isNaN(expires) ? {} : { expires: new Date(expires) }
 }
 
 interface Service {

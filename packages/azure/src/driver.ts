@@ -14,6 +14,7 @@ import {
 } from '@tensorhub/core'
 import { type Connection, connect, type Target, targetOf } from './connect.ts'
 import { copyBlob } from './copies.ts'
+import { notTheStore } from './errors.ts'
 import { listBlobs } from './listing.ts'
 import { type AzureOptions, BLOCK_MAX, BLOCKS_MAX, type Transfer, transferOf } from './options.ts'
 import { probed } from './probe.ts'
@@ -159,10 +160,12 @@ class AzureBlobs implements BlobDriver {
 
 /** Its snapshots go with it: a blob that has any could not be deleted otherwise. */
 async function deleteBlob(store: Store, key: string, o: Call): Promise<void> {
+  const at = placeOf('delete', key)
   try {
-    await store.requests.repeated(placeOf('delete', key), o, (abortSignal) =>
+    const { requestId } = await store.requests.repeated(at, o, (abortSignal) =>
       blobOf(store, key).delete({ deleteSnapshots: 'include', abortSignal }),
     )
+    if (requestId === undefined) throw notTheStore(at, store.where)
   } catch (error) {
     if (!isHubError(error, 'NOT_FOUND') || error.reason !== undefined) throw error
   }

@@ -5,6 +5,8 @@ export interface Where {
   readonly host: string
   readonly account: string
   readonly container: string
+  /** When the SAS token ends. */
+  readonly expires?: Date
 }
 
 /** What the SDK's errors carry, as far as it is used. https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes */
@@ -110,7 +112,9 @@ function ofResponse(error: SdkError, at: ErrorPlace, where: Where): Verdict {
     return make('UNAVAILABLE', notTheStoreMessage(where, status), { reason: 'NOT_THE_STORE' })
   }
   const code = headers.get('x-ms-error-code') ?? String(error.code ?? '')
-  if (code === 'AuthenticationFailed') return ofAuthentication(error, where)
+  // Azurite calls a wrong signature what the service calls a firewall; its text tells.
+  const isProof = code === 'AuthorizationFailure' && /failed to authenticate/i.test(error.message ?? '')
+  if (code === 'AuthenticationFailed' || isProof) return ofAuthentication(error, where)
   return BY_CODE[code]?.(at, where) ?? ofStatus(status, code, at, where)
 }
 
@@ -249,7 +253,10 @@ function ofAuthentication(error: SdkError, where: Where): Verdict {
       `The clock of this machine differs from that of ${where.host} by more than 15 minutes; set it right.`,
       { reason: 'CLOCK_SKEW' },
     )
-  if (/not valid in the specified time frame|signed expiry time/i.test(text))
+  if (
+    (where.expires !== undefined && where.expires.getTime() < Date.now()) ||
+    /not valid in the specified time frame|signed expiry time/i.test(text)
+  )
     return make('DENIED', `The SAS token for ${where.host} has expired, or is not valid yet; make a new one.`, {
       reason: 'CREDENTIALS',
     })

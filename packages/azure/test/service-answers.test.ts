@@ -1,0 +1,140 @@
+import { azure } from '@tensorhub/azure'
+import { openBlobs } from '@tensorhub/core'
+import { describe, expect, it } from 'vitest'
+import { type Answered, type Asked, strictFake } from './strict-fake.ts'
+
+const ETAG = '"0x8DC0FFEE"'
+const made: Answered = { status: 201, headers: { etag: ETAG, 'last-modified': new Date().toUTCString() } }
+const refused = (status: number, code: string): Answered => ({ status, headers: { 'x-ms-error-code': code } })
+const connection = (endpoint: string) => ({
+  ...{ container: 'models', account: 'fakeaccount', key: 'a2V5', endpoint, timeout: 20_000 },
+})
+
+describe('a server that ignores conditions', () => {
+  it('both: ifAbsent and ifVersion are taken back, and refused by name; the probe is deleted', async () => {
+    await using fake = await strictFake(({ method }) =>
+      method === 'PUT' ? made : method === 'DELETE' ? { status: 202 } : undefined,
+    )
+    const blobs = openBlobs(azure(connection(fake.endpoint)))
+    expect(await blobs.can()).toMatchObject({ ifAbsent: false, ifVersion: false, meta: true })
+    await expect(blobs.write('k', 'x', { when: { ifAbsent: true } })).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    expect(fake.asked.map(({ method }) => method)).toEqual(['PUT', 'PUT', 'PUT', 'DELETE'])
+    await blobs.close()
+  })
+
+  it('If-Match alone: found out as well', async () => {
+    await using fake = await strictFake(({ method, headers }) => {
+      if (method === 'DELETE') return { status: 202 }
+      return headers['if-none-match'] && fake.asked.length > 1 ? refused(409, 'BlobAlreadyExists') : made
+    })
+    const blobs = openBlobs(azure(connection(fake.endpoint)))
+    expect(await blobs.can()).toMatchObject({ ifAbsent: false, ifVersion: false })
+    await blobs.close()
+  })
+})
+
+describe('copies', () => {
+  const SIZE = 600 * 1024 * 1024
+  const head = (etag: string): Answered => ({
+    status: 200,
+    headers: {
+      ...{ etag, 'last-modified': new Date().toUTCString(), 'content-length': String(SIZE) },
+      ...{ 'content-type': 'x/y', 'x-ms-meta-a__b': '1', 'x-ms-blob-type': 'BlockBlob' },
+    },
+  })
+
+  // https://learn.microsoft.com/rest/api/storageservices/put-block-from-url; Azurite has none.
+  it('above 256 MiB: blocks from the source’s signed URL, then one commit with the condition and the source’s metadata', async () => {
+    await using fake = await strictFake(({ method, query }) => {
+      if (method === 'HEAD') return head(ETAG)
+      return method === 'PUT' && ['block', 'blocklist'].includes(query.get('comp') ?? '') ? made : undefined
+    })
+    const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false }))
+    const info = await blobs.copy('from', 'to', { when: { ifAbsent: true } })
+    expect(info).toMatchObject({ key: 'to', size: SIZE, contentType: 'x/y', meta: { a_b: '1' } })
+    const blocks = fake.asked.filter(({ query }) => query.get('comp') === 'block')
+    const ranges = blocks.map(({ headers }) => String(headers['x-ms-source-range'])).sort()
+    const mib = 1024 * 1024
+    const wanted = [0, 256, 512].map((from) => `bytes=${from * mib}-${Math.min(SIZE, (from + 256) * mib) - 1}`).sort()
+    expect(ranges).toEqual(wanted)
+    for (const { headers } of blocks) expect(String(headers['x-ms-copy-source'])).toMatch(/models\/from\?.*sp=r&.*sig=/)
+    const commits = fake.asked.filter(({ query }) => query.get('comp') === 'blocklist')
+    expect(commits.length).toBe(1)
+    const [{ headers, body }] = commits as [Asked]
+    expect(headers['if-none-match']).toBe('*')
+    expect([headers['x-ms-meta-a__b'], headers['x-ms-blob-content-type']]).toEqual(['1', 'x/y'])
+    const ids = [...body.toString().matchAll(/<Latest>([^<]+)<\/Latest>/g)].map((match) => match[1])
+    expect(ids).toEqual(
+      blocks
+        .toSorted((a, b) => String(a.query.get('blockid')).localeCompare(String(b.query.get('blockid'))))
+        .map(({ query }) => query.get('blockid')),
+    )
+    await blobs.close()
+  })
+
+  it('a source that is replaced under the blocks is copied anew, and never committed as a mixture', async () => {
+    let heads = 0
+    await using fake = await strictFake(({ method, query }) => {
+      // Another version at the second look, and that one from then on.
+      if (method === 'HEAD') return head(heads++ === 0 ? ETAG : '"0x8DSECOND"')
+      return method === 'PUT' && query.has('comp') ? made : undefined
+    })
+    const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false }))
+    await blobs.copy('from', 'to')
+    expect(fake.asked.filter(({ query }) => query.get('comp') === 'blocklist').length).toBe(1)
+    expect(fake.asked.filter(({ query }) => query.get('comp') === 'block').length).toBe(6)
+    await blobs.close()
+  })
+})
+
+describe('lists', () => {
+  const page = (names: readonly string[], next = ''): Answered => ({
+    status: 200,
+    body: `<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="http://x/" ContainerName="models"><Blobs>${names
+      .map(
+        (name) =>
+          `<Blob><Name>${name}</Name><Properties><Last-Modified>Wed, 09 Sep 2026 09:20:02 GMT</Last-Modified><Etag>0x8DC0FFEE</Etag><Content-Length>3</Content-Length><BlobType>BlockBlob</BlobType></Properties></Blob>`,
+      )
+      .join('')}</Blobs><NextMarker>${next}</NextMarker></EnumerationResults>`,
+  })
+
+  // https://learn.microsoft.com/rest/api/storageservices/list-blobs: pages may be empty and have a next one.
+  it('begin at startFrom, which the service includes; empty pages in between; ETags without quotes', async () => {
+    await using fake = await strictFake(({ query }) =>
+      query.get('marker') === 'two'
+        ? page([], 'three')
+        : query.get('marker') === 'three'
+          ? page(['p/c'])
+          : page(['p/a', 'p/b'], 'two'),
+    )
+    const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false, prefix: 'p' }))
+    const infos = await Array.fromAsync(blobs.list('', { after: 'a' }))
+    expect(infos.map(({ key, version, size }) => [key, version, size])).toEqual([
+      ['b', '0x8DC0FFEE', 3],
+      ['c', '0x8DC0FFEE', 3],
+    ])
+    expect(fake.asked[0]?.query.get('startFrom')).toBe('p/a')
+    expect(fake.asked.length).toBe(3)
+    await blobs.close()
+  })
+
+  it('in another order than that of names (a hierarchical namespace) are refused, rather than given out', async () => {
+    await using fake = await strictFake(() => page(['a/b', 'a-c']))
+    const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false }))
+    await expect(Array.fromAsync(blobs.list(''))).rejects.toMatchObject({ code: 'UNSUPPORTED', reason: 'CAPABILITY' })
+    await blobs.close()
+  })
+})
+
+describe('conditions in the words of other operations', () => {
+  it('412 to a create-only write is EXISTS; 404 to a compare-and-set is CONFLICT', async () => {
+    await using fake = await strictFake(({ headers }) =>
+      headers['if-none-match'] ? refused(412, 'TargetConditionNotMet') : refused(404, 'BlobNotFound'),
+    )
+    const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false }))
+    await expect(blobs.write('k', 'x', { when: { ifAbsent: true } })).rejects.toMatchObject({ code: 'EXISTS' })
+    await expect(blobs.write('k', 'x', { when: { ifVersion: '0x1' } })).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect(fake.asked[1]?.headers['if-match']).toBe('"0x1"')
+    await blobs.close()
+  })
+})
