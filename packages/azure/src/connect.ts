@@ -1,4 +1,10 @@
-import { BlobServiceClient, ContainerClient, newPipeline, StorageSharedKeyCredential } from '@azure/storage-blob'
+import {
+  BlobServiceClient,
+  ContainerClient,
+  isPipelineLike,
+  newPipeline,
+  StorageSharedKeyCredential,
+} from '@azure/storage-blob'
 import { HubError, redactUrl } from '@tensorhub/core'
 import { agentFor } from './agent.ts'
 import type { Where } from './errors.ts'
@@ -44,7 +50,12 @@ export async function connect(target: Target, timeout: number): Promise<Connecti
   const { proof, service, where } = target
   if (proof.kind === 'client') {
     const { client } = proof
-    return { container: client, service: new BlobServiceClient(service, client.credential), close: () => undefined }
+    // Its pipeline is not public, and is the way to the account: the caller's proxy, certificates and policies are in it.
+    const pipeline: unknown = Reflect.get(client, 'pipeline')
+    const account = isPipelineLike(pipeline)
+      ? new BlobServiceClient(service, pipeline)
+      : new BlobServiceClient(service, client.credential)
+    return { container: client, service: account, close: () => undefined }
   }
   const credential =
     proof.kind === 'key' ? proof.credential : proof.kind === 'identity' ? await identity(where) : undefined
@@ -110,6 +121,12 @@ function serviceOf(options: AzureConnectionOptions): Service {
     throw invalid('account must be the name of a storage account: 3 to 24 lower-case letters and digits.', 'account')
   const service = endpoint === undefined ? `https://${owner}.blob.core.windows.net` : endpointOf(endpoint)
   const theKey = key ?? (sasToken === undefined ? own.key : undefined)
+  const isSecret = (theKey ?? sasToken ?? own.sasToken) !== undefined
+  if (!isSecret && !service.startsWith('https:'))
+    throw invalid(
+      'endpoint must be an https URL: without key and sasToken a sign-in is used, and its token must not be sent in the clear.',
+      'endpoint',
+    )
   const theToken = sasToken ?? (theKey === undefined ? own.sasToken : undefined)
   return { service, account: owner, proof: proofOf(owner, theKey, theToken) }
 }

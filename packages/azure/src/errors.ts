@@ -94,9 +94,19 @@ function ofNetwork(error: SdkError, at: ErrorPlace, where: Where): Verdict {
       `The connection to ${host} fell silent during ${at.op}; the option timeout sets the bound.`,
       { reason: 'UNREACHABLE', retryable: true },
     )
-  // Whatever else a connection dies of, an "abort" that nobody asked for among it: the SDK calls a reset in the middle of a body so.
-  return make('UNAVAILABLE', `The connection to ${host} broke during ${at.op}${code === '' ? '' : ` (${code})`}.`, {
-    retryable: true,
+  // An "abort" that nobody asked for is among it: the SDK calls a reset in the middle of a body so.
+  if (code !== '' || error.name === 'RestError' || error.name === 'AbortError')
+    return make('UNAVAILABLE', `The connection to ${host} broke during ${at.op}${code === '' ? '' : ` (${code})`}.`, {
+      retryable: true,
+    })
+  return make('UNKNOWN', `${at.op} on ${host} failed: ${plain(error).message}`)
+}
+
+/** The failure of a body under way: whatever the SDK makes of it, the connection ended before the body did. */
+export function brokenBody(error: unknown, at: ErrorPlace, where: Where): HubError {
+  if (isHubError(error)) return error
+  return new HubError('UNAVAILABLE', `The connection to ${where.host} broke during ${at.op}.`, {
+    ...{ at, retryable: true, cause: plain((error ?? {}) as SdkError) },
   })
 }
 

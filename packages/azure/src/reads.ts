@@ -9,7 +9,7 @@ import {
   isHubError,
 } from '@tensorhub/core'
 import { webBody } from './body.ts'
-import { notTheStore } from './errors.ts'
+import { brokenBody, notTheStore } from './errors.ts'
 import { etagOf, infoOf } from './info.ts'
 import { isTransient } from './requests.ts'
 import { blobOf, placeOf, type Store } from './store.ts'
@@ -71,7 +71,7 @@ async function get(
       stream?.destroy()
       throw notTheStore(at, where)
     }
-    const body = webBody(stream, (error) => requests.error(error, at))
+    const body = webBody(stream, (error) => brokenBody(error, at, where))
     return { info: infoOf(key, size, found, at, where), body }
   } catch (error) {
     if (offset > 0 || !isHubError(error, 'RANGE')) throw error

@@ -1,4 +1,4 @@
-import { type Call, type ErrorPlace, type HubError, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
+import { type Call, type ErrorPlace, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
 import { hubErrorOf, silent, type Where } from './errors.ts'
 
 /** The slowest line a request with a body is given time for, in bytes per second. */
@@ -14,11 +14,6 @@ export class Requests {
     this.#where = where
   }
 
-  /** The hub's error for one of the SDK's. */
-  error(error: unknown, at: ErrorPlace): HubError {
-    return hubErrorOf(error, at, this.#where)
-  }
-
   /** @param o.bytes What the request carries. */
   async once<T>(
     at: ErrorPlace,
@@ -32,7 +27,7 @@ export class Requests {
       return await send(o.signal ? AbortSignal.any([o.signal, late.signal]) : late.signal)
     } catch (error) {
       throwIfAborted(o.signal, at)
-      throw late.signal.aborted ? silent(at, this.#where, this.#timeout) : this.error(error, at)
+      throw late.signal.aborted ? silent(at, this.#where, this.#timeout) : hubErrorOf(error, at, this.#where)
     } finally {
       clearTimeout(timer)
     }

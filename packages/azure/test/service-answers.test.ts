@@ -1,6 +1,7 @@
 import { azure } from '@tensorhub/azure'
 import { openBlobs } from '@tensorhub/core'
 import { describe, expect, it } from 'vitest'
+import { allOf } from './all-of.ts'
 import { type Answered, type Asked, strictFake } from './strict-fake.ts'
 
 const ETAG = '"0x8DC0FFEE"'
@@ -108,7 +109,7 @@ describe('lists', () => {
           : page(['p/a', 'p/b'], 'two'),
     )
     const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false, prefix: 'p' }))
-    const infos = await Array.fromAsync(blobs.list('', { after: 'a' }))
+    const infos = await allOf(blobs.list('', { after: 'a' }))
     expect(infos.map(({ key, version, size }) => [key, version, size])).toEqual([
       ['b', '0x8DC0FFEE', 3],
       ['c', '0x8DC0FFEE', 3],
@@ -121,7 +122,7 @@ describe('lists', () => {
   it('in another order than that of names (a hierarchical namespace) are refused, rather than given out', async () => {
     await using fake = await strictFake(() => page(['a/b', 'a-c']))
     const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false }))
-    await expect(Array.fromAsync(blobs.list(''))).rejects.toMatchObject({ code: 'UNSUPPORTED', reason: 'CAPABILITY' })
+    await expect(allOf(blobs.list(''))).rejects.toMatchObject({ code: 'UNSUPPORTED', reason: 'CAPABILITY' })
     await blobs.close()
   })
 })

@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { selfSigned } from '@tensorhub/servers/proxy'
 
 /** What a fake is asked. */
 export interface Asked {
@@ -20,7 +22,8 @@ export interface Answered {
  * A server that speaks as the Blob service does, in its headers, and gives just the answers of a test: for what Azurite cannot show. A request that the test did
  * not expect is a 400.
  */
-export async function strictFake(answer: (asked: Asked) => Answered | undefined) {
+export async function strictFake(answer: (asked: Asked) => Answered | undefined, tls = false) {
+  const certificate = tls ? selfSigned() : undefined
   const asked: Asked[] = []
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const pieces: Buffer[] = []
@@ -41,11 +44,14 @@ export async function strictFake(answer: (asked: Asked) => Answered | undefined)
     })
     response.end(request.method === 'HEAD' ? '' : body)
   }
-  const server = createServer((request, response) => void serve(request, response))
+  const listener = (request: IncomingMessage, response: ServerResponse) => void serve(request, response)
+  const server = certificate ? createSecureServer(certificate, listener) : createServer(listener)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     asked,
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}/fakeaccount`,
+    /** The certificate that a client must trust, with `tls`. */
+    ca: certificate?.cert ?? '',
+    endpoint: `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}/fakeaccount`,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

@@ -2,6 +2,7 @@ import type { BlobStore, Precondition } from '@tensorhub/core'
 import { type AzureServer, startAzure } from '@tensorhub/servers'
 import { answer, azureError } from '@tensorhub/servers/proxy'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { allOf } from './all-of.ts'
 import { containerClient } from './containers.ts'
 import { type Behind, behindProxy, bytesOf, KIB, same } from './through-proxy.ts'
 
@@ -157,8 +158,8 @@ describe('requests per operation', () => {
     expect(await counted(() => blobs.stat('none').catch(() => 0))).toEqual({ 'Get Blob Properties': 1 })
     expect(await counted(() => blobs.bytes('none').catch(() => 0))).toEqual({ 'Get Blob': 1 })
     expect(await counted(() => blobs.copy('a', 'd'))).toEqual({ 'Get Blob Properties': 1, 'Copy Blob': 1 })
-    expect(await counted(() => Array.fromAsync(blobs.list('')))).toEqual({ 'List Blobs': 1 })
-    expect(await counted(() => Array.fromAsync(blobs.list('', { limit: 1 })))).toEqual({ 'List Blobs': 1 })
+    expect(await counted(() => allOf(blobs.list('')))).toEqual({ 'List Blobs': 1 })
+    expect(await counted(() => allOf(blobs.list('', { limit: 1 })))).toEqual({ 'List Blobs': 1 })
     expect(await counted(() => blobs.sign('a', { method: 'GET', expiresIn: 60 }))).toEqual({})
     expect(await counted(() => blobs.delete(['a', 'b', 'c']))).toEqual({ 'Delete Blob': 3 })
   })
@@ -167,7 +168,7 @@ describe('requests per operation', () => {
     const probing = await behindProxy(server, { probe: true })
     await probing.blobs.open()
     expect(probing.proxy.counts()).toEqual({ 'Put Blob': 3, 'Delete Blob': 1 })
-    const names = await Array.fromAsync(containerClient(server, probing.container).listBlobsFlat())
+    const names = await allOf(containerClient(server, probing.container).listBlobsFlat())
     expect(names).toEqual([])
     await probing.end()
     behind.proxy.forget()
@@ -205,7 +206,7 @@ describe('metadata', () => {
     for (const bytes of [bytesOf(10), bytesOf(SIZE)]) {
       const info = await blobs.write('k', bytes, { meta, contentType: 'text/plain; charset=utf-8' })
       await blobs.copy('k', 'copy')
-      const listed = (await Array.fromAsync(blobs.list('k')))[0]
+      const listed = (await allOf(blobs.list('k')))[0]
       for (const found of [
         info,
         await direct.stat('k'),
