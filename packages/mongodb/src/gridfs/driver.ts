@@ -228,12 +228,17 @@ export class GridFsBlobs implements BlobDriver {
   async delete(keys: readonly string[], o: Call): Promise<void> {
     throwIfAborted(o.signal)
     const ids = keys.map((key) => this.#bucket.prefix + key)
-    const rows = await this.#it.collections.keys.find({ _id: { $in: ids } }, { projection: { file: 1 } }).toArray()
+    const { collections, uploader } = this.#it
+    const rows = await uploader.again(() =>
+      collections.keys.find({ _id: { $in: ids } }, { projection: { file: 1 } }).toArray(),
+    )
     if (rows.length === 0) return
     const files = rows.map(({ file }) => file)
     // A blob that was replaced since its row was read stays: the delete came first. Its old file is free all the same.
-    await this.#it.collections.keys.deleteMany({ _id: { $in: rows.map(({ _id }) => _id) }, file: { $in: files } })
-    await this.#it.uploader.free(files)
+    await uploader.again(() =>
+      collections.keys.deleteMany({ _id: { $in: rows.map(({ _id }) => _id) }, file: { $in: files } }),
+    )
+    await uploader.free(files)
   }
 
   async *list(prefix: string, o: Call & { after?: string; limit?: number }): AsyncGenerator<BlobInfo, void, undefined> {

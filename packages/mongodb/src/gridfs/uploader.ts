@@ -44,7 +44,7 @@ export class Uploader {
       documents.push({ _id: chunkId(file, n), files_id: file, n, data: bytes.subarray(at, at + chunkSize) })
     await this.#slots.run(async () => {
       throwIfAborted(call.signal, call.at)
-      await this.#again(async () => {
+      await this.again(async () => {
         try {
           await this.#collections.chunks.insertMany(documents, { ordered: false })
         } catch (error) {
@@ -57,7 +57,7 @@ export class Uploader {
   /** Publishes a file whose chunks are all there, and frees the one that it replaces. @throws EXISTS or CONFLICT when the condition does not hold. */
   async commit(row: KeyRow, when: Precondition | undefined, call: UploadCall): Promise<void> {
     const { files } = this.#collections
-    await this.#again(async () => {
+    await this.again(async () => {
       try {
         await files.insertOne(fileDoc(row))
       } catch (error) {
@@ -73,8 +73,8 @@ export class Uploader {
   /** Deletes files that no row names: first the document, so that no reader of the bucket finds a file without its chunks. */
   async free(ids: readonly ObjectId[]): Promise<void> {
     const { files, chunks } = this.#collections
-    await this.#again(() => files.deleteMany({ _id: { $in: ids } }))
-    await this.#again(() => chunks.deleteMany({ files_id: { $in: ids } }))
+    await this.again(() => files.deleteMany({ _id: { $in: ids } }))
+    await this.again(() => chunks.deleteMany({ files_id: { $in: ids } }))
   }
 
   /** Makes sure that no commit of this file can happen any more. @returns false when it happened already. */
@@ -140,7 +140,7 @@ export class Uploader {
     const { keys } = this.#collections
     const { _id, file } = row
     try {
-      return await this.#again(async () => {
+      return await this.again(async () => {
         for (;;) {
           // A write that changes nothing is confirmed only when what it saw is durable: reading could see what a failover takes back.
           const { matchedCount } = await keys.updateOne({ _id, file }, { $set: { file } })
@@ -178,8 +178,8 @@ export class Uploader {
     }
   }
 
-  /** For requests that may be sent twice. */
-  #again<T>(work: () => Promise<T>, call: Partial<UploadCall> = {}): Promise<T> {
+  /** For requests that may be sent twice: again while they fail in passing, within the timeout. */
+  again<T>(work: () => Promise<T>, call: Partial<UploadCall> = {}): Promise<T> {
     return retrying(work, {
       isTransient: isAmbiguous,
       attempts: ATTEMPTS,
