@@ -12,6 +12,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   CLOCK_SKEW: "This machine's clock is too far from the store's. Set it right.",
   CODEC_MISSING:
     'A model was saved in a format that needs a codec. Install the package named, or pass its codec to `connect({ codecs })`.',
+  COMMIT_LOST:
+    'The server did not answer the commit of a write, and had not done it. Nothing was stored; write it again.',
   CREDENTIALS:
     'The store does not accept the credentials, or there are none. Correct the key, token or sign-in that the message names.',
   CURSOR: 'A cursor that is damaged, or was made with another sort. Start again from the first page.',
@@ -62,6 +64,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   UNKNOWN_SCHEME: 'No adapter knows the scheme of this URL; the message lists those that are known.',
   UNREACHABLE:
     'The server cannot be reached or does not answer. Look whether it runs, whether its name is right, and whether a firewall stands between.',
+  UPLOAD_SWEPT:
+    'An upload lasted longer than the grace of a collection that ran meanwhile, which freed it. Nothing was stored; write it again, and let `gc` keep its grace.',
   VALUE_CHANGED: 'The value was changed while it was being saved. Wait until `save` has settled, and save again.',
   VALUE_REFUSED:
     'A value that cannot be stored: a function, a symbol, a class instance, a cycle, a number that may have been rounded. `path` names it.',

@@ -33,7 +33,7 @@ import { isAmbiguous, original } from './failures.ts'
 import { type Bucket, bucketOf, type GridFsOptions } from './options.ts'
 import { Slots } from './slots.ts'
 import { sweep } from './sweep.ts'
-import { COMMIT_LOST, Uploader } from './uploader.ts'
+import { Uploader } from './uploader.ts'
 
 /** The number of a chunk is an int32. */
 const CHUNKS_MAX = 2 ** 31 - 1
@@ -298,7 +298,7 @@ export class GridFsBlobs implements BlobDriver {
           await this.#it.uploader.free([file]).catch((failure: unknown) => {
             if (error instanceof Error) Object.assign(error, { suppressed: failure })
           })
-        if (!(isHubError(error) && error.reason === COMMIT_LOST && attempt < UPLOADS))
+        if (!(isHubError(error) && error.reason === 'COMMIT_LOST' && attempt < UPLOADS))
           throw this.#uncommitted(error, at)
       } finally {
         ended()

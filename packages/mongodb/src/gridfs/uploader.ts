@@ -10,9 +10,6 @@ export interface UploadCall {
   readonly signal?: AbortSignal | undefined
 }
 
-/** The reason of an error after which the upload is gone and its key is as it was: the same bytes may be sent again. */
-export const COMMIT_LOST = 'COMMIT_LOST'
-
 /**
  * Writes files: chunks, then the file's document, then the row of its key, which is the commit. Whatever fails before the commit leaves nothing visible, and a
  * commit happens at most once: it is an insert, or a replacement of the one file that was there.
@@ -130,7 +127,7 @@ export class Uploader {
       throw new HubError(
         'UNAVAILABLE',
         `The server did not answer the commit of blob '${at.target}', and did not do it: nothing was stored, write it again.`,
-        { at, retryable: true, reason: COMMIT_LOST, cause: error },
+        { at, retryable: true, reason: 'COMMIT_LOST', cause: error },
       )
     }
   }
