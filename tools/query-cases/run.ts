@@ -26,7 +26,7 @@ interface Case {
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { driver: { type: 'string' } } })
 const [file] = positionals
 if (file === undefined) {
-  console.error('node tools/query-cases/run.ts FILE [--driver memory|sqlite]')
+  console.error('node tools/query-cases/run.ts FILE [--driver memory|sqlite|mongodb]')
   process.exit(2)
 }
 const cases = (JSON.parse(await readFile(file, 'utf8')) as { cases: Case[] }).cases
@@ -124,14 +124,19 @@ function revive(value: unknown): unknown {
 async function openDriver(name: string): Promise<{ driver: IndexStore; close(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'query-cases-'))
   let driver: IndexDriver
+  let server: { stop(): Promise<void> } | undefined
   if (name === 'memory') driver = (await import('@tensorhub/memory')).memoryIndex()
   else if (name === 'sqlite') driver = (await import('@tensorhub/sqlite')).sqlite({ file: join(folder, 'index.db') })
-  else throw new Error(`no driver '${name}': memory or sqlite`)
+  else if (name === 'mongodb') {
+    server = await (await import('@tensorhub/servers')).startMongo()
+    driver = (await import('@tensorhub/mongodb')).mongodb({ url: server.urlOf(`cases_${process.pid}`) })
+  } else throw new Error(`no driver '${name}': memory, sqlite or mongodb`)
   const store = new IndexStore(driver)
   return {
     driver: store,
     async close() {
       await store.close()
+      await server?.stop()
       await rm(folder, { recursive: true, force: true })
     },
   }

@@ -1,3 +1,7 @@
+export type { ConnectionOptions } from './connection-options.ts'
+export { mongodb } from './driver.ts'
+export { indexFromUrl } from './from-url.ts'
 export { gridfs } from './gridfs/driver.ts'
 export { blobsFromUrl } from './gridfs/from-url.ts'
 export type { GridFsOptions } from './gridfs/options.ts'
+export type { MongodbOptions } from './options.ts'

@@ -29,6 +29,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   IMPORT_LINK: 'A task script imports a file through a symbolic link that leaves its folder. Copy the file.',
   IMPORT_OUTSIDE:
     'A task script imports a file from outside of its folder, which could not be sent along. Move the script up, or the file in.',
+  INDEX_CONFLICT:
+    'The database has another index on the same keys, which does not do what is asked of it (not unique, or only partial). Drop it, and try again.',
   INLINE_DAMAGED:
     'A small value, kept inside its document, does not hash to its id: somebody wrote to the index. Restore the document from a copy.',
   MANIFEST_MISSING: 'The list of the chunks of a large value is gone. Restore that blob, or delete the record.',
@@ -50,6 +52,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   QUERY_TEXT: 'The text or URI form cannot be read; `path` is the character, from 0.',
   RECORD_DELETED: 'The record was deleted while its content was being read. Look for it again.',
   REGEX_REFUSED: 'A pattern outside of the subset that runs in linear time.',
+  REPLY_LOST:
+    'The request was sent and its reply was lost, so whether it was done is not known. Read back what was written before you repeat it.',
   RESERVED_TAG: 'A tag has a name that the hub uses itself. Choose another.',
   SAME_STORE:
     '`copyTo` was given a destination that shares its index or its blob store with the source. Name stores of their own; two hubs must not share one.',
@@ -58,6 +62,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   SCRIPT_HASH:
     "A task's script is not what was uploaded: it was altered in the store. The task fails for good; find out who wrote to it.",
   SOURCE_CHANGED: 'The source of a copy was replaced again and again while it was copied. Copy it again.',
+  SERVER_VERSION: 'The server speaks a version of its protocol that the SDK does not. Update the server, or the adapter.',
   SPAWN: 'The machine could not start another process. The attempt does not count.',
   TLS: "The server's certificate is not trusted. Install the authority, or name the right host.",
   TOO_LARGE: 'The value does not fit into one array in memory. Read it in parts: `handle.rows()` or `handle.stream()`.',

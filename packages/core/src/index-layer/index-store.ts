@@ -4,7 +4,7 @@ import type { Change, Order, Predicate } from '../contracts/predicate.ts'
 import type { Doc, Path } from '../contracts/value.ts'
 import { type ErrorPlace, HubError } from '../errors/hub-error.ts'
 import { Lifecycle } from '../lifecycle/lifecycle.ts'
-import { checkChange } from '../query/change.ts'
+import { applyChange, checkChange } from '../query/change.ts'
 import { decodeCursor, isAfter, type PagePosition, seekPredicate } from '../query/cursor.ts'
 import { checkDoc } from '../query/document-check.ts'
 import { matches } from '../query/matches.ts'
@@ -168,7 +168,9 @@ export class IndexStore implements AsyncDisposable {
     const checked = withRevision(change, at)
     return this.#life.run(at, o.signal, () => {
       if (this.#exact(coll, where)) return this.driver.update(coll, where, checked, o)
-      return this.#eachCandidate(coll, where, at, o, (one) => this.driver.update(coll, one, checked, o))
+      // Tried on all before the first is changed, so that an impossible change changes nothing.
+      const possible = (doc: Doc) => void applyChange(doc, checked)
+      return this.#eachCandidate(coll, where, at, o, (one) => this.driver.update(coll, one, checked, o), possible)
     })
   }
 
@@ -247,13 +249,17 @@ export class IndexStore implements AsyncDisposable {
     at: ErrorPlace,
     o: Call,
     apply: (one: Predicate) => Promise<number>,
+    check?: (doc: Doc) => void,
   ): Promise<number> {
     let done = 0
     let pending: Predicate = where
     for (let round = 0; round < REPEATS; round++) {
       const candidates: { readonly id: string; readonly one: Predicate }[] = []
       for await (const doc of this.driver.find(coll, pending, { ...o, order: [] }))
-        if (matches(where, doc)) candidates.push({ id: doc._id, one: sameRevision(doc) })
+        if (matches(where, doc)) {
+          check?.(doc)
+          candidates.push({ id: doc._id, one: sameRevision(doc) })
+        }
       const missed: string[] = []
       for (const { id, one } of candidates) {
         if ((await apply(one)) === 1) done++

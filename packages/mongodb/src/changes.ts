@@ -1,0 +1,151 @@
+import {
+  applyChange,
+  type Change,
+  type Doc,
+  HubError,
+  type IndexCan,
+  type Order,
+  type Predicate,
+} from '@tensorhub/core'
+import type { Collection, Document } from 'mongodb'
+import { compileChange, fieldsOf } from './change.ts'
+import type { Connection } from './connection.ts'
+import { compileFilter, compileOrder, pinnedId } from './filter.ts'
+import { projectionOf } from './reads.ts'
+import { checkSize, docToBson } from './values.ts'
+
+type Stored = { _id: string; _rev?: number }
+
+/** How often a document that keeps changing is read again. */
+const REPEATS = 100
+/** Documents a request of the slow way carries. */
+const BATCH = 200
+
+/**
+ * Changes of documents. Nearly all are one operation of MongoDB, atomic by itself. Where MongoDB's operators would do something else than core's `applyChange` (change.ts), a document
+ * is read, changed here, and replaced under the condition that its `_rev` is the same; each change raises it.
+ */
+export class Changes {
+  readonly #connection: Connection
+  readonly #can: () => IndexCan
+
+  constructor(connection: Connection, can: () => IndexCan) {
+    this.#connection = connection
+    this.#can = can
+  }
+
+  async takeOne(coll: string, where: Predicate, change: Change, order: Order): Promise<Doc | null> {
+    const collection = this.#collection(coll)
+    const { filter } = compileFilter(where)
+    const { update, guards, operators } = compileChange(change, where)
+    checkSize(update, this.#can().maxDocBytes, coll, 'takeOne', 'The change')
+    const one = pinnedId(where) !== undefined
+    const sort = one ? {} : { sort: compileOrder(order) }
+    // A guard may pass by a document that stands first; only where there is no other is that no matter.
+    if (operators && (guards.length === 0 || one)) {
+      const taken = await collection.findOneAndUpdate(guarded(filter, guards), update, {
+        ...sort,
+        returnDocument: 'after',
+      })
+      if (taken !== null) return taken as unknown as Doc
+      if (guards.length === 0) return null
+    }
+    for (let tries = 0; tries < REPEATS; tries++) {
+      const found = (await collection.findOne(filter, sort)) as unknown as Doc | null
+      if (found === null) return null
+      const changed = this.#changed(coll, 'takeOne', found, change)
+      const taken = await collection.findOneAndReplace(sameRevision(found), withoutId(changed), {
+        returnDocument: 'after',
+      })
+      if (taken !== null) return taken as unknown as Doc
+    }
+    throw contended('takeOne', coll)
+  }
+
+  async update(coll: string, where: Predicate, change: Change): Promise<number> {
+    const collection = this.#collection(coll)
+    const { filter } = compileFilter(where)
+    const { update, guards, operators, refusable } = compileChange(change, where)
+    checkSize(update, this.#can().maxDocBytes, coll, 'update', 'The change')
+    if (pinnedId(where) !== undefined) {
+      if (operators) {
+        const { matchedCount } = await collection.updateOne(guarded(filter, guards), update)
+        if (Number(matchedCount) > 0 || guards.length === 0) return Number(matchedCount)
+      }
+      return this.#replaceEach(coll, filter, change)
+    }
+    if (refusable) {
+      // All are tried before any is changed, so that an impossible change changes nothing.
+      const fields = projectionOf(fieldsOf(change).map((name) => [name]))
+      for await (const doc of collection.find(filter, { projection: fields, batchSize: BATCH }))
+        applyChange(doc as unknown as Doc, change)
+    }
+    const direct = operators && (guards.length === 0 || (await this.#allSatisfy(collection, filter, guards)))
+    if (direct) return Number((await collection.updateMany(guarded(filter, guards), update)).matchedCount)
+    return this.#replaceEach(coll, filter, change)
+  }
+
+  async #allSatisfy(collection: Collection<Stored>, filter: Document, guards: readonly Document[]): Promise<boolean> {
+    const other = { $and: [filter, { $nor: [{ $and: [...guards] }] }] }
+    return (await collection.findOne(other, { projection: { _id: 1 } })) === null
+  }
+
+  /** The slow way, for documents of any number: read, change here, replace where nobody changed it meanwhile, and again for the others. */
+  async #replaceEach(coll: string, filter: Document, change: Change): Promise<number> {
+    const collection = this.#collection(coll)
+    let done = 0
+    let pending = filter
+    for (let round = 0; round < REPEATS; round++) {
+      const missed: string[] = []
+      // Known before the first is replaced, since a change may make a document match again.
+      const ids = (await collection.find(pending, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id)
+      for (let i = 0; i < ids.length; i += BATCH) {
+        const some = ids.slice(i, i + BATCH)
+        const docs = (await collection
+          .find({ $and: [filter, { _id: { $in: some } }] }, { batchSize: 20 })
+          .toArray()) as unknown as Doc[]
+        for (const doc of docs) {
+          const changed = this.#changed(coll, 'update', doc, change)
+          const { matchedCount } = await collection.replaceOne(sameRevision(doc), withoutId(changed))
+          if (Number(matchedCount) === 1) done++
+          else missed.push(doc._id)
+        }
+      }
+      if (missed.length === 0) return done
+      pending = { $and: [filter, { _id: { $in: missed } }] }
+    }
+    throw contended('update', coll)
+  }
+
+  #changed(coll: string, op: string, doc: Doc, change: Change): Doc {
+    const changed = applyChange(doc, change)
+    checkSize(changed, this.#can().maxDocBytes, coll, op, `Document '${doc._id}'`)
+    return changed
+  }
+
+  #collection(coll: string): Collection<Stored> {
+    return this.#connection.opened.db.collection<Stored>(coll)
+  }
+}
+
+function guarded(filter: Document, guards: readonly Document[]): Document {
+  return guards.length === 0 ? filter : { $and: [filter, ...guards] }
+}
+
+/** A document that others wrote may have no `_rev`; null matches that. */
+function sameRevision(doc: Doc): Document {
+  const rev = doc['_rev']
+  return { _id: { $eq: doc._id }, _rev: { $eq: typeof rev === 'number' ? rev : null } }
+}
+
+function withoutId(doc: Doc): Document {
+  const { _id, ...rest } = docToBson(doc)
+  return rest
+}
+
+function contended(op: string, coll: string): HubError {
+  return new HubError('CONFLICT', `Documents of ${coll} kept changing while ${op} worked on them; try again.`, {
+    at: { scheme: 'mongodb', op, target: coll },
+    retryable: true,
+  })
+}

@@ -1,0 +1,157 @@
+import {
+  abortError,
+  type Call,
+  type Change,
+  type Doc,
+  type IndexCan,
+  type IndexDriver,
+  type IndexEvent,
+  type Order,
+  type Path,
+  type Predicate,
+  throwIfAborted,
+  wrapErrors,
+} from '@tensorhub/core'
+import { Changes } from './changes.ts'
+import { Connection } from './connection.ts'
+import { isUnknownCommand } from './features.ts'
+import { compileFilter, isExactOrder } from './filter.ts'
+import { Indexes } from './indexes.ts'
+import { Inserts } from './inserts.ts'
+import { checkOptions, type MongodbOptions } from './options.ts'
+import { probeAbilities } from './probes.ts'
+import { findDocs } from './reads.ts'
+import { watchChanges } from './watch.ts'
+
+const CAN: IndexCan = { maxDocBytes: 16 * 1024 * 1024, transactions: true, uniqueKeys: true, watch: true }
+
+/** The index on a MongoDB database: one collection a collection, filters and orders in MongoDB's own language. */
+export function mongodb(options: MongodbOptions): IndexDriver {
+  checkOptions('mongodb', options)
+  const connection = new Connection('mongodb', options)
+  return wrapErrors(new MongoIndex(connection), connection.mapError)
+}
+
+class MongoIndex implements IndexDriver {
+  readonly scheme = 'mongodb'
+  readonly can = CAN
+  readonly #connection: Connection
+  readonly #indexes: Indexes
+  readonly #inserts: Inserts
+  readonly #changes: Changes
+  #effective: IndexCan = CAN
+  #hello: 'hello' | 'isMaster' = 'hello'
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+    const can = () => this.#effective
+    this.#indexes = new Indexes(connection)
+    this.#inserts = new Inserts(connection, can)
+    this.#changes = new Changes(connection, can)
+  }
+
+  /** The `MongoClient`, once open. */
+  native(): unknown {
+    return this.#connection.client
+  }
+
+  async open(call: Call): Promise<IndexCan> {
+    const { client, db, features } = await this.#connection.open(call)
+    try {
+      const { transactions, watch } = await probeAbilities(client, db, features)
+      this.#hello = features.hello
+      this.#effective = { ...CAN, transactions, watch, maxDocBytes: Math.min(CAN.maxDocBytes, features.maxDocBytes) }
+      return this.#effective
+    } catch (error) {
+      await this.#connection.close()
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#indexes.forget()
+    await this.#connection.close()
+  }
+
+  async ensureIndex(coll: string, keys: Order, o: Call & { unique?: boolean }): Promise<void> {
+    throwIfAborted(o.signal)
+    await this.#indexes.make(coll, keys, o.unique === true)
+  }
+
+  async insert(coll: string, docs: readonly Doc[], o: Call): Promise<void> {
+    throwIfAborted(o.signal)
+    await this.#inserts.insert(coll, docs, o.signal)
+  }
+
+  async *find(
+    coll: string,
+    where: Predicate,
+    o: Call & { order: Order; limit?: number; fields?: readonly Path[] },
+  ): AsyncGenerator<Doc, void, undefined> {
+    throwIfAborted(o.signal)
+    try {
+      yield* findDocs(this.#connection.opened.db.collection(coll), where, o)
+    } catch (error) {
+      if (o.signal?.aborted) throw abortError(o.signal)
+      throw error
+    }
+  }
+
+  async count(coll: string, where: Predicate, o: Call): Promise<number> {
+    throwIfAborted(o.signal)
+    const { filter } = compileFilter(where)
+    return Number(await this.#connection.opened.db.collection(coll).countDocuments(filter))
+  }
+
+  async update(coll: string, where: Predicate, change: Change, o: Call): Promise<number> {
+    throwIfAborted(o.signal)
+    return this.#changes.update(coll, where, change)
+  }
+
+  async takeOne(coll: string, where: Predicate, change: Change, o: Call & { order: Order }): Promise<Doc | null> {
+    throwIfAborted(o.signal)
+    return this.#changes.takeOne(coll, where, change, o.order)
+  }
+
+  async delete(coll: string, where: Predicate, o: Call): Promise<number> {
+    throwIfAborted(o.signal)
+    const { filter } = compileFilter(where)
+    return Number((await this.#connection.opened.db.collection(coll).deleteMany(filter)).deletedCount)
+  }
+
+  async *watch(coll: string, where: Predicate, o: Call): AsyncGenerator<IndexEvent, void, undefined> {
+    throwIfAborted(o.signal)
+    try {
+      const { db } = this.#connection.opened
+      yield* watchChanges(db.collection(coll), where, this.#connection.timeout, o.signal)
+    } catch (error) {
+      if (o.signal?.aborted) throw abortError(o.signal)
+      throw error
+    }
+  }
+
+  async now(o: Call): Promise<Date> {
+    throwIfAborted(o.signal)
+    const { db } = this.#connection.opened
+    try {
+      return timeOf(await db.command({ [this.#hello]: 1 }))
+    } catch (error) {
+      if (this.#hello === 'isMaster' || !isUnknownCommand(error)) throw error
+      this.#hello = 'isMaster'
+      return timeOf(await db.command({ isMaster: 1 }))
+    }
+  }
+
+  exact(_coll: string, where: Predicate, order: Order): { where: boolean; order: boolean } {
+    return { where: compileFilter(where).exact, order: isExactOrder(order) }
+  }
+}
+
+/** `localTime` is a Date; a number of ms on some servers. */
+function timeOf(reply: { readonly [field: string]: unknown }): Date {
+  const time = reply['localTime']
+  if (time instanceof Date) return time
+  const ms = Number(time)
+  if (!Number.isFinite(ms)) throw new Error('the server does not tell its time (localTime)')
+  return new Date(ms)
+}

@@ -1,0 +1,194 @@
+import { type Doc, encodeValue, type IndexCan, pause, throwIfAborted, type Value } from '@tensorhub/core'
+import type { ClientSession, Collection } from 'mongodb'
+import type { Connection } from './connection.ts'
+import { isDuplicateKey, isReplyLost, isUnreachable, refuse } from './errors.ts'
+import { checkSize, docToBson } from './values.ts'
+
+type Stored = { _id: string }
+
+/** New documents. */
+export class Inserts {
+  readonly #connection: Connection
+  readonly #can: () => IndexCan
+
+  constructor(connection: Connection, can: () => IndexCan) {
+    this.#connection = connection
+    this.#can = can
+  }
+
+  async insert(coll: string, docs: readonly Doc[], signal: AbortSignal | undefined): Promise<void> {
+    const { db } = this.#connection.opened
+    const { maxDocBytes, transactions } = this.#can()
+    const bodies = docs.map((doc) => {
+      const body = docToBson(doc)
+      checkSize(body, maxDocBytes, coll, 'insert', `Document '${doc._id}'`)
+      return body
+    })
+    const collection = db.collection<Stored>(coll)
+    if (bodies.length > 1 && transactions) {
+      await this.#inTransaction(async (session) => {
+        await collection.insertMany(bodies, { session, ordered: true })
+      }, signal)
+      return
+    }
+    await this.#inOrder(coll, collection, docs, bodies, signal)
+  }
+
+  /**
+   * In order up to the first failure. A reply that was lost is made certain: the documents are looked for, and the rest is inserted. A document that is there with exactly our content
+   * counts as ours (`_id`s are made by the writer); one that is there with another content may be ours, changed since, so that is UNKNOWN and neither success nor EXISTS.
+   */
+  async #inOrder(
+    coll: string,
+    collection: Collection<Stored>,
+    docs: readonly Doc[],
+    bodies: readonly Stored[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const at = { scheme: 'mongodb', op: 'insert', target: coll }
+    const several = docs.length > 1
+    const until = performance.now() + this.#connection.timeout
+    const stored = (n: number) => (several ? { stored: docs.slice(0, n).map((doc) => doc._id) } : {})
+    let from = 0
+    let lost: unknown
+    for (let wait = 50; ; wait = Math.min(wait * 2, 2000)) {
+      throwIfAborted(signal, at)
+      try {
+        if (lost !== undefined) {
+          from += await this.#alreadyThere(collection, docs.slice(from))
+          if (from === docs.length) return
+        }
+        if (several) await collection.insertMany(bodies.slice(from), { ordered: true })
+        else await collection.insertOne(bodies[0] as Stored)
+        return
+      } catch (error) {
+        if (error instanceof ChangedMeanwhile)
+          throw refuse(
+            'UNKNOWN',
+            `The reply of MongoDB at ${this.#connection.place} to an insert was lost, and document '${error.id}' is there with another content: whether it is this one, changed since, is not known.`,
+            at,
+            { reason: 'REPLY_LOST', ...stored(from), cause: lost },
+          )
+        if (isDuplicateKey(error)) {
+          const index = from + indexOf(error)
+          // While the outcome is open it may have been stored by our own first try just now.
+          if (lost !== undefined && (await collection.countDocuments({ _id: docs[index]?._id as string })) > 0) continue
+          throw refuse(
+            'EXISTS',
+            `Document '${docs[index]?._id}' exists already in ${coll}, or shares a unique key with one that does.`,
+            at,
+            { path: '_id', ...stored(index), cause: error },
+          )
+        }
+        const unsure = isReplyLost(error) || (lost !== undefined && isUnreachable(error))
+        if (!unsure) throw several ? withStored(error, this.#mapped(error, at), stored(from + indexOf(error))) : error
+        lost = error
+        if (performance.now() + wait > until)
+          throw refuse(
+            'UNKNOWN',
+            `The reply of MongoDB at ${this.#connection.place} to an insert into ${coll} was lost, and it could not be asked again. Read back what was stored.`,
+            at,
+            { reason: 'REPLY_LOST', ...stored(from), cause: error },
+          )
+        await pause(wait * (0.5 + Math.random() / 2), signal, at)
+      }
+    }
+  }
+
+  #mapped(error: unknown, at: { scheme: string; op: string; target: string }) {
+    return this.#connection.mapError(error, at)
+  }
+
+  /** How many of these, from the first, are stored as they are. @throws ChangedMeanwhile for one with another content. */
+  async #alreadyThere(collection: Collection<Stored>, docs: readonly Doc[]): Promise<number> {
+    const found = await collection.find({ _id: { $in: docs.map((doc) => doc._id) } }).toArray()
+    const byId = new Map(found.map((doc) => [doc._id, doc as unknown as Doc]))
+    for (const [i, doc] of docs.entries()) {
+      const there = byId.get(doc._id)
+      if (there === undefined) return i
+      if (!sameDoc(there, doc)) throw new ChangedMeanwhile(doc._id)
+    }
+    return docs.length
+  }
+
+  /** All or nothing. What passes by itself (another transaction on the same documents, an election) is tried again; a commit without reply is repeated, which MongoDB allows. */
+  async #inTransaction(
+    work: (session: ClientSession) => Promise<void>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { client } = this.#connection.opened
+    const until = performance.now() + this.#connection.timeout
+    for (let wait = 5; ; wait = Math.min(wait * 2, 500)) {
+      throwIfAborted(signal)
+      const session = client.startSession()
+      try {
+        session.startTransaction({ writeConcern: { w: 'majority', journal: true } })
+        await work(session)
+        await commit(session, until)
+        return
+      } catch (error) {
+        if (session.inTransaction()) await session.abortTransaction()
+        if (!hasLabel(error, 'TransientTransactionError') || performance.now() + wait > until) throw error
+      } finally {
+        await session.endSession()
+      }
+      await pause(wait * (0.5 + Math.random() / 2), signal)
+    }
+  }
+}
+
+async function commit(session: ClientSession, until: number): Promise<void> {
+  for (let wait = 20; ; wait = Math.min(wait * 2, 1000)) {
+    try {
+      await session.commitTransaction()
+      return
+    } catch (error) {
+      if (!hasLabel(error, 'UnknownTransactionCommitResult') || performance.now() + wait > until) throw error
+      await pause(wait)
+    }
+  }
+}
+
+class ChangedMeanwhile extends Error {
+  readonly id: string
+  constructor(id: string) {
+    super(`document ${id} has another content`)
+    this.id = id
+  }
+}
+
+function hasLabel(error: unknown, label: string): boolean {
+  const { hasErrorLabel } = error as { hasErrorLabel?: (label: string) => boolean }
+  return typeof hasErrorLabel === 'function' && hasErrorLabel.call(error, label)
+}
+
+/** Which document of a batch failed. */
+function indexOf(error: unknown): number {
+  const { writeErrors, insertedCount } = error as { writeErrors?: unknown; insertedCount?: unknown }
+  const first: unknown = Array.isArray(writeErrors) ? writeErrors[0] : writeErrors
+  const { index } = (first ?? {}) as { index?: unknown }
+  return Number(index ?? insertedCount ?? 0)
+}
+
+function withStored(
+  error: unknown,
+  mapped: ReturnType<Connection['mapError']>,
+  stored: { stored?: readonly string[] },
+): unknown {
+  if (mapped === undefined) return error
+  const { code, message, ...more } = mapped
+  return refuse(
+    code,
+    message ?? String(error),
+    { scheme: 'mongodb', op: 'insert' },
+    { ...more, ...stored, cause: error },
+  )
+}
+
+function sameDoc(a: Doc, b: Doc): boolean {
+  const keys = Object.keys(a)
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && encodeValue(a[key] as Value) === encodeValue(b[key] as Value))
+  )
+}
