@@ -128,8 +128,9 @@ async function openDriver(name: string): Promise<{ driver: IndexStore; close(): 
   if (name === 'memory') driver = (await import('@tensorhub/memory')).memoryIndex()
   else if (name === 'sqlite') driver = (await import('@tensorhub/sqlite')).sqlite({ file: join(folder, 'index.db') })
   else if (name === 'mongodb') {
-    server = await (await import('@tensorhub/servers')).startMongo()
-    driver = (await import('@tensorhub/mongodb')).mongodb({ url: server.urlOf(`cases_${process.pid}`) })
+    const started = await (await import('@tensorhub/servers')).startMongo()
+    server = started
+    driver = (await import('@tensorhub/mongodb')).mongodb({ url: started.urlOf(`cases_${process.pid}`) })
   } else throw new Error(`no driver '${name}': memory, sqlite or mongodb`)
   const store = new IndexStore(driver)
   return {

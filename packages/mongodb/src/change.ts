@@ -14,8 +14,8 @@ export interface CompiledChange {
   readonly guards: readonly Document[]
   /** False where the operators would do something else: `$unset` passes by a parent that is no object, fractions turn an int64 into a double. */
   readonly operators: boolean
-  /** Whether a document can refuse it: then one of several may fail after others were changed. */
-  readonly refusable: boolean
+  /** Documents of which one of these holds cannot take the change, or not by operators: with several, that is asked before the first is changed. */
+  readonly obstacles: readonly Document[]
 }
 
 /** Sums stay below 2^31 as long as neither side is larger. */
@@ -24,12 +24,14 @@ const MOST = 2 ** 30
 export function compileChange(change: Change, where: Predicate): CompiledChange {
   const { set = {}, unset = [], inc = {} } = change
   const guards: Document[] = []
+  const obstacles = Object.keys(set).flatMap(noObject)
   let operators = unset.every((path) => !path.includes('.'))
-  let refusable = !operators || Object.keys(set).some((path) => path.includes('.'))
   for (const [path, by] of Object.entries(inc)) {
     // Core's own counter, which every document has.
     if (path === '_rev') continue
-    refusable = true
+    obstacles.push(...noObject(path), { [path]: { $type: ['array'] } })
+    obstacles.push({ [path]: { $exists: true, $not: { $type: ['number'] } } })
+    obstacles.push({ [path]: by > 0 ? { $gt: MOST } : { $lt: -MOST } })
     if (!Number.isInteger(by) || Math.abs(by) > MOST) operators = false
     else if (by > 0 && !bounds(where, path, 'gt')) guards.push({ [path]: { $not: { $gt: MOST } } })
     else if (by < 0 && !bounds(where, path, 'lt')) guards.push({ [path]: { $not: { $lt: -MOST } } })
@@ -39,7 +41,16 @@ export function compileChange(change: Change, where: Predicate): CompiledChange 
     update['$set'] = Object.fromEntries(Object.entries(set).map(([path, value]) => [path, toBson(value)]))
   if (unset.length > 0) update['$unset'] = Object.fromEntries(unset.map((path) => [path, '']))
   if (Object.keys(inc).length > 0) update['$inc'] = { ...inc }
-  return { update, guards, operators, refusable }
+  return { update, guards, operators, obstacles }
+}
+
+/** The ways a parent of a path can be no object. */
+function noObject(path: string): Document[] {
+  const steps = path.split('.').slice(0, -1)
+  return steps.flatMap((_, i) => {
+    const parent = steps.slice(0, i + 1).join('.')
+    return [{ [parent]: { $type: ['array'] } }, { [parent]: { $exists: true, $not: { $type: ['object'] } } }]
+  })
 }
 
 /** Whether the filter itself says that the number is small: equal to one, or not beyond one. */
@@ -48,10 +59,4 @@ function bounds(where: Predicate, path: string, beyond: 'gt' | 'lt'): boolean {
   const small = (value: unknown) => typeof value === 'number' && Math.abs(value) <= MOST
   if (where.op === 'not') return where.of.op === beyond && where.of.path.join('.') === path && small(where.of.value)
   return where.op === 'eq' && where.path.join('.') === path && small(where.value)
-}
-
-/** The top-level fields that a change looks at. */
-export function fieldsOf(change: Change): readonly string[] {
-  const paths = [...Object.keys(change.set ?? {}), ...(change.unset ?? []), ...Object.keys(change.inc ?? {})]
-  return [...new Set(paths.map((path) => path.split('.')[0] as string))]
 }

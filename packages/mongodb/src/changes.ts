@@ -8,10 +8,9 @@ import {
   type Predicate,
 } from '@tensorhub/core'
 import type { Collection, Document } from 'mongodb'
-import { compileChange, fieldsOf } from './change.ts'
+import { compileChange } from './change.ts'
 import type { Connection } from './connection.ts'
 import { compileFilter, compileOrder, pinnedId } from './filter.ts'
-import { projectionOf } from './reads.ts'
 import { checkSize, docToBson } from './values.ts'
 
 type Stored = { _id: string; _rev?: number }
@@ -65,7 +64,7 @@ export class Changes {
   async update(coll: string, where: Predicate, change: Change): Promise<number> {
     const collection = this.#collection(coll)
     const { filter } = compileFilter(where)
-    const { update, guards, operators, refusable } = compileChange(change, where)
+    const { update, guards, operators, obstacles } = compileChange(change, where)
     checkSize(update, this.#can().maxDocBytes, coll, 'update', 'The change')
     if (pinnedId(where) !== undefined) {
       if (operators) {
@@ -74,20 +73,16 @@ export class Changes {
       }
       return this.#replaceEach(coll, filter, change)
     }
-    if (refusable) {
-      // All are tried before any is changed, so that an impossible change changes nothing.
-      const fields = projectionOf(fieldsOf(change).map((name) => [name]))
-      for await (const doc of collection.find(filter, { projection: fields, batchSize: BATCH }))
-        applyChange(doc as unknown as Doc, change)
-    }
-    const direct = operators && (guards.length === 0 || (await this.#allSatisfy(collection, filter, guards)))
-    if (direct) return Number((await collection.updateMany(guarded(filter, guards), update)).matchedCount)
+    if (operators && !(await this.#meets(collection, filter, obstacles)))
+      return Number((await collection.updateMany(filter, update)).matchedCount)
+    // All are tried before any is changed, so that an impossible change changes nothing.
+    for await (const doc of collection.find(filter, { batchSize: BATCH })) applyChange(doc as unknown as Doc, change)
     return this.#replaceEach(coll, filter, change)
   }
 
-  async #allSatisfy(collection: Collection<Stored>, filter: Document, guards: readonly Document[]): Promise<boolean> {
-    const other = { $and: [filter, { $nor: [{ $and: [...guards] }] }] }
-    return (await collection.findOne(other, { projection: { _id: 1 } })) === null
+  async #meets(collection: Collection<Stored>, filter: Document, obstacles: readonly Document[]): Promise<boolean> {
+    if (obstacles.length === 0) return false
+    return (await collection.findOne({ $and: [filter, { $or: [...obstacles] }] }, { projection: { _id: 1 } })) !== null
   }
 
   /** The slow way, for documents of any number: read, change here, replace where nobody changed it meanwhile, and again for the others. */

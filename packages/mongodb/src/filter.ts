@@ -131,8 +131,11 @@ function regex(pattern: string, ignoreCase: boolean): Condition {
 function elemMatch(of: Predicate): Condition | 'nothing' | undefined {
   if (!onElement(of)) {
     const inner = compileFilter(of)
-    if (!inner.exact || Object.keys(inner.filter).length === 0) return { test: { $type: ['array'] }, exact: false }
-    return exactly({ $elemMatch: inner.filter })
+    // Some servers take `$or` and the like here for operators on the element: only conditions on its fields are sent.
+    const fields = Object.entries(inner.filter).filter(([name]) => !name.startsWith('$'))
+    if (fields.length === 0) return { test: { $type: ['array'] }, exact: false }
+    const whole = fields.length === Object.keys(inner.filter).length
+    return { test: { $elemMatch: Object.fromEntries(fields) }, exact: inner.exact && whole }
   }
   const test = elementTest(of)
   return test === undefined ? { test: { $type: ['array'] }, exact: false } : exactly({ $elemMatch: test })
@@ -165,18 +168,27 @@ function onElement(where: Predicate): boolean {
   return where.op !== 'everything' && where.of.some(onElement)
 }
 
-/** Conditions on different fields stand in one object, so that simple servers find their index; the rest in `$and`. */
+/** Conditions on fields stand in one object, so that simple servers find their index; what would stand there twice, in `$and`. */
 function all(parts: readonly CompiledFilter[]): CompiledFilter {
   const merged: Document = {}
   const rest: Document[] = []
   for (const { filter } of parts) {
-    const keys = Object.keys(filter)
-    if (keys.length === 0) continue
-    if (keys.some((key) => Object.hasOwn(merged, key))) rest.push(filter)
-    else Object.assign(merged, filter)
+    if (!joins(merged, filter)) rest.push(filter)
+    else
+      for (const [name, test] of Object.entries(filter))
+        merged[name] = Object.hasOwn(merged, name) ? { ...merged[name], ...test } : test
   }
   const filter = rest.length === 0 ? merged : { $and: [merged, ...rest] }
   return { filter, exact: parts.every((part) => part.exact) }
+}
+
+function joins(merged: Document, filter: Document): boolean {
+  return Object.entries(filter).every(
+    ([name, test]) =>
+      !Object.hasOwn(merged, name) ||
+      (!name.startsWith('$') &&
+        !Object.keys(test as Document).some((operator) => Object.hasOwn(merged[name] as Document, operator))),
+  )
 }
 
 function some(parts: readonly CompiledFilter[]): CompiledFilter {

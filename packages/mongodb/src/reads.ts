@@ -44,6 +44,6 @@ export async function* findDocs(
 }
 
 /** Whole top-level fields: through arrays MongoDB projects otherwise than core, which does the rest. */
-export function projectionOf(fields: readonly Path[]): Document {
+function projectionOf(fields: readonly Path[]): Document {
   return Object.fromEntries([['_id', 1], ...fields.map((path) => [path[0] as string, 1])])
 }

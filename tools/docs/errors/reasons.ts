@@ -62,7 +62,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   SCRIPT_HASH:
     "A task's script is not what was uploaded: it was altered in the store. The task fails for good; find out who wrote to it.",
   SOURCE_CHANGED: 'The source of a copy was replaced again and again while it was copied. Copy it again.',
-  SERVER_VERSION: 'The server speaks a version of its protocol that the SDK does not. Update the server, or the adapter.',
+  SERVER_VERSION:
+    'The server speaks a version of its protocol that the SDK does not. Update the server, or the adapter.',
   SPAWN: 'The machine could not start another process. The attempt does not count.',
   TLS: "The server's certificate is not trusted. Install the authority, or name the right host.",
   TOO_LARGE: 'The value does not fit into one array in memory. Read it in parts: `handle.rows()` or `handle.stream()`.',

@@ -55,6 +55,9 @@ export interface AttemptEnd {
  */
 export const TASK_FORMAT = 1
 
+/** More than any task is claimed. */
+const COUNTS = 2 ** 30
+
 /** How long one call may hang on a connection that is half open before it is taken for lost and made certain by reading back. */
 const CALL_MS = 30_000
 const bounded = (): Call => ({ signal: AbortSignal.timeout(CALL_MS) })
@@ -99,6 +102,10 @@ export class TaskProtocol {
           // A negation, which no index serves: with a range SQLite prefers an index on `not_before`, and sorts all tasks that are due.
           { op: 'not', of: { op: 'gt', path: ['not_before'], value: now } },
           { op: 'not', of: { op: 'gt', path: ['_v'], value: TASK_FORMAT } },
+          // Nobody counts so far; said so that a store may count up in place, without looking at the number first (@tensorhub/mongodb).
+          ...['epoch', 'attempts'].map(
+            (name) => ({ op: 'not', of: { op: 'gt', path: [name], value: COUNTS } }) as const,
+          ),
         ],
       }
       const change: Change = {
