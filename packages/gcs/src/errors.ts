@@ -79,8 +79,8 @@ export class CredentialsFailure extends Error {
   }
 }
 
-/** Statuses that pass: https://cloud.google.com/storage/docs/retry-strategy#retryable; 409 is another operation on the object at this moment. */
-const PASSING = new Set([408, 409, 429, 500, 502, 503, 504])
+/** Statuses that pass: https://cloud.google.com/storage/docs/retry-strategy#retryable; 409 is another operation on the object at this moment, 308 an upload of which nothing was kept. */
+const PASSING = new Set([308, 408, 409, 429, 500, 502, 503, 504])
 /** 403 that mean "too much". https://cloud.google.com/storage/docs/json_api/v1/status-codes#403-forbidden */
 const TOO_MUCH = /^(rateLimitExceeded|userRateLimitExceeded|quotaExceeded|SlowDown)$/
 
@@ -199,7 +199,8 @@ function ofReply(error: ReplyFailure, at: ErrorPlace): MappedError {
         retryable: true,
       },
     )
-  if (status === 408 || status >= 500) return make('UNAVAILABLE', `${said}. Try again later.`, { retryable: true })
+  if (status === 308 || status === 408 || status >= 500)
+    return make('UNAVAILABLE', `${said}. Try again later.`, { retryable: true })
   if (/TimeTooSkewed/i.test(reason))
     return make('DENIED', `${said}. Set the clock of this machine.`, { reason: 'CLOCK_SKEW' })
   switch (status) {

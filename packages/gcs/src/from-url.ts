@@ -16,10 +16,10 @@ export function blobsFromUrl(url: string): BlobDriver {
   for (const name of given.keys())
     if (!KNOWN.includes(name))
       throw invalid(`A gs: URL has no parameter '${name}'; it knows ${KNOWN.join(', ')}.`, name)
+    else if (given.get(name) === '' || given.getAll(name).length > 1)
+      throw invalid(`The parameter '${name}' must have a value, and one only.`, name)
   const text = (name: string) => {
     const value = given.get(name)
-    if (value === '' || given.getAll(name).length > 1)
-      throw invalid(`The parameter '${name}' must be given once.`, name)
     return value === null ? {} : { [name]: value }
   }
   const number = (name: string) => {

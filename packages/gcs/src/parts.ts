@@ -201,7 +201,7 @@ function advance(service: Service, session: Session, reply: HttpReply): void {
   const end = /^bytes=0-(\d+)$/.exec(String(reply.headers.range ?? ''))?.[1]
   const kept = end === undefined ? 0 : Number(end) + 1
   if (kept <= session.sent)
-    throw new ReplyFailure(503, 'nothingKept', 'None of a part was kept.', service.host, service.bucket)
+    throw new ReplyFailure(308, 'nothingKept', 'None of a part was kept.', service.host, service.bucket)
   session.sent = kept
 }
 

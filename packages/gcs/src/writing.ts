@@ -1,5 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { type BlobInfo, type Call, HubError, type Precondition, retrying, type WriteOptions } from '@tensorhub/core'
+import {
+  type BlobInfo,
+  type Call,
+  HubError,
+  isHubError,
+  type Precondition,
+  retrying,
+  type WriteOptions,
+} from '@tensorhub/core'
 import { isAmbiguous, ReplyFailure, transientWithin } from './errors.ts'
 import { FIELDS, infoOf, isGeneration, NONCE, type ObjectResource, resourceOf } from './object-info.ts'
 import type { Service } from './service.ts'
@@ -67,11 +75,12 @@ export class Writing {
         },
       )
     } catch (error) {
+      if (isHubError(error)) throw error
       const refused = error instanceof ReplyFailure && error.status === 412
-      if (this.#ambiguous && !this.#signal?.aborted) {
+      if (this.#ambiguous) {
         const done = await this.#settled().catch((failure: unknown) => {
           // What is known already says more than that asking failed as well.
-          if (failure instanceof HubError) throw failure
+          if (isHubError(failure)) throw failure
           return undefined
         })
         if (done !== undefined) return done
