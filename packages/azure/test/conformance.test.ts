@@ -7,7 +7,7 @@ let server: AzureServer
 beforeAll(async () => {
   server = await startAzure()
 })
-afterAll(() => server.stop())
+afterAll(() => server?.stop())
 
 const runner = { afterAll, beforeAll, describe, it }
 const KIB = 1024

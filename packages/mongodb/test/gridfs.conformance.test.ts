@@ -1,6 +1,7 @@
 import { blobConformance } from '@tensorhub/conformance'
 import type { BlobDriver } from '@tensorhub/core'
 import { type MongoOptions, type MongoServer, startMongo } from '@tensorhub/servers'
+import { serverSuite } from '@tensorhub/servers/suite'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { gridfs } from '../src/gridfs/driver.ts'
 
@@ -11,7 +12,7 @@ const SERVERS: readonly (readonly [name: string, options: MongoOptions])[] = [
 ]
 
 for (const [name, options] of SERVERS) {
-  describe(name, () => {
+  await serverSuite(options.kind === 'java' ? 'mongodb-java' : 'mongodb', name, () => {
     let server: MongoServer
     let made = 0
     const databases = new Map<BlobDriver, string>()

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import type { Recipe } from '../install/recipe.ts'
 import { FAKE_GCS, MONGO_JAVA, MOTO, SECANTUS, SECANTUS_PYTHON, VERSITYGW } from '../install/recipes.ts'
+import type { BlobsName, IndexName } from '../layers.ts'
 import { locate, ServerMissing } from '../locate.ts'
 import { OWN_SERVER, ownServer } from '../own-server.ts'
 
@@ -66,4 +67,19 @@ function azurite(): boolean {
   } catch {
     return false
   }
+}
+
+const KIND_OF_LAYER: Readonly<Record<IndexName | BlobsName, ServerKind | undefined>> = {
+  sqlite: undefined,
+  mongodb: 'mongodb',
+  fs: undefined,
+  gridfs: 'mongodb',
+  s3: 's3',
+  gcs: 'gcs',
+  azure: 'azure',
+}
+
+/** The servers that these layers need; none for files. */
+export function serversOf(...layers: readonly (IndexName | BlobsName)[]): ServerKind[] {
+  return [...new Set(layers.flatMap((layer) => KIND_OF_LAYER[layer] ?? []))]
 }

@@ -2,6 +2,8 @@ import { describe, it } from 'vitest'
 import { absenceOf, type ServerKind, type SuiteNeeds } from './kinds.ts'
 import { tellSkipped } from './skipped.ts'
 
+export { type ServerKind, type SuiteNeeds, serversOf } from './kinds.ts'
+
 /**
  * `describe` for tests that need servers: await it at the top of a test file. Where one is absent the suite is skipped, and the
  * end of the run says so with the command that would get it; with TENSORHUB_SERVERS=all it fails instead.
