@@ -12,7 +12,6 @@ const narrow = {
   can: { copy: false },
   why: 'fake-gcs-server ignores preconditions on rewrite; test/replies.test.ts has copies with conditions',
 }
-<<<<<<< HEAD
 /** The filesystem backend keeps an object in a file of its name, so that none can lie under another: this test must fail there, and is held to it. */
 const UNDER = 'list: a prefix is a beginning of text, and siblings of a folder stay apart and in order'
 const onFiles = {
@@ -63,39 +62,4 @@ for (const [mode, backend, options] of [
     },
     { ours: true },
   )
-=======
-
-for (const [mode, options] of [
-  ['fake-gcs-server, memory', {}],
-  ['fake-gcs-server, memory, small parts', { partSize: 512 * 1024, parallel: 3, prefix: 'some/place' }],
-  ['fake-gcs-server, memory, a given client', { client: true }],
-] as const) {
-  let server: GcsServer
-  let dead: number
-  const made = new Map<BlobDriver, GcsOptions>()
-  const driverOn = (o: GcsOptions) => {
-    const driver = gcs(o)
-    made.set(driver, o)
-    return driver
-  }
-  await serverSuite('gcs', mode, () => {
-    beforeAll(async () => {
-      server = await startGcs({ backend: 'memory' })
-      dead = await freePort()
-    })
-    afterAll(() => server?.stop())
-    const harness = {
-      make: async () => {
-        const { endpoint, projectId } = server
-        const bucket = await newBucket(server)
-        if ('client' in options) return driverOn({ bucket, client: new Storage({ apiEndpoint: endpoint, projectId }) })
-        return driverOn({ bucket, endpoint, projectId, ...options })
-      },
-      again: (driver: BlobDriver) => driverOn(made.get(driver) as GcsOptions),
-      unusable: () => gcs({ bucket: 'bucket', endpoint: `http://127.0.0.1:${dead}`, timeout: 2000 }),
-      narrow,
-    }
-    blobConformance(`gcs (${mode})`, harness, { afterAll, beforeAll, describe, it })
-  })
->>>>>>> 6f7597d (GridFS and GCS conformance: left out aloud where their servers are not there)
 }
