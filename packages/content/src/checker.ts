@@ -2,12 +2,13 @@ import {
   type BlobStore,
   type Call,
   type ErrorCode,
+  HubError,
   type IndexStore,
   isHubError,
   type Predicate,
   type Progress,
 } from '@tensorhub/core'
-import { type ChunkRow, ROWS, rowOf } from './chunk-rows.ts'
+import { type ChunkRow, GRACE, ROWS, rowOf } from './chunk-rows.ts'
 import type { ManifestLoader } from './manifest-loader.ts'
 import type { ChunkReader } from './reader.ts'
 
@@ -17,6 +18,8 @@ export interface CheckOptions extends Call {
   readonly where?: Predicate
   /** Also read and hash every chunk. Default false: that they are there, with their sizes. */
   readonly readData?: boolean
+  /** Age in ms from which what an interrupted write left counts as a leftover. Default 24 h, as in a collection: what is younger may still be written. */
+  readonly grace?: number
   readonly onProgress?: (progress: Progress) => void
 }
 
@@ -35,6 +38,8 @@ export interface CheckReport {
   /** Stored bytes looked at. */
   readonly bytes: number
   readonly problems: readonly Problem[]
+  /** What interrupted writes left in the blob store (temporary files, unfinished uploads, chunks without their file). No damage: a collection frees it. */
+  readonly leftovers: { readonly count: number; readonly bytes: number }
 }
 
 /** Checks every document's content; changes nothing. A failure of the stores themselves is thrown, not reported. */
@@ -46,6 +51,12 @@ export async function check(
   o: CheckOptions,
 ): Promise<CheckReport> {
   const call: Call = o.signal ? { signal: o.signal } : {}
+  const { grace = GRACE } = o
+  if (!Number.isFinite(grace) || grace < 0)
+    throw new HubError('INVALID', 'grace is a number of milliseconds.', {
+      at: { scheme: 'content', op: 'check' },
+      path: 'grace',
+    })
   const problems: Problem[] = []
   /** Verdicts by key: chunks are shared. */
   const seen = new Map<string, { code: ErrorCode; message: string } | undefined>()
@@ -115,7 +126,9 @@ export async function check(
       }
     }
   }
-  return { documents, chunks: seen.size, bytes, problems }
+  const before = new Date((await index.now(call)).getTime() - grace)
+  const leftovers = await blobs.sweep({ ...call, before, dryRun: true })
+  return { documents, chunks: seen.size, bytes, problems, leftovers }
 }
 
 async function verdict(

@@ -1,4 +1,4 @@
-import { readFile, truncate, unlink, writeFile } from 'node:fs/promises'
+import { readFile, truncate, unlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { ManifestChunk } from '../src/index.ts'
@@ -241,4 +241,22 @@ describe('abort', () => {
       })(),
     ).rejects.toMatchObject({ code: 'ABORTED' })
   })
+})
+
+it('what an interrupted write left is counted by check, freed by a collection, and damages nothing', async () => {
+  const store = await openStore()
+  await store.save(noise(MIB, 1))
+  const left = join(store.folder, '#staging', 'left')
+  await writeFile(left, new Uint8Array(1234))
+  const check = (grace?: number) =>
+    store.content.check({ collections: ['things'], ...(grace === undefined ? {} : { grace }) })
+  // What is young may still be written.
+  expect(await check()).toMatchObject({ problems: [], leftovers: { count: 0, bytes: 0 } })
+  const twoDays = new Date(Date.now() - 48 * 60 * 60 * 1000)
+  await utimes(left, twoDays, twoDays)
+  expect(await check()).toMatchObject({ problems: [], leftovers: { count: 1, bytes: 1234 } })
+  expect(await check(72 * 60 * 60 * 1000)).toMatchObject({ leftovers: { count: 0, bytes: 0 } })
+  await expect(check(-1)).rejects.toMatchObject({ code: 'INVALID', path: 'grace' })
+  expect(await store.content.gc({ collections: ['things'] })).toMatchObject({ freed: 1, bytes: 1234 })
+  expect(await check()).toMatchObject({ problems: [], leftovers: { count: 0, bytes: 0 } })
 })

@@ -63,6 +63,8 @@ export interface GcOptions extends Call {
 export interface CheckOptions extends Call {
   /** Also read and hash every chunk. Default false: structure only. */
   readonly readData?: boolean
+  /** Age in ms from which what an interrupted write left counts as a leftover. Default 24 h, as in `gc()`. */
+  readonly grace?: number
   readonly onProgress?: (progress: Progress) => void
 }
 
@@ -164,10 +166,10 @@ export class TensorHub extends OriginalApi implements AsyncDisposable {
     return this.#content.gc({ ...options, collections: CONTENT_COLLECTIONS })
   }
 
-  /** Checks that every record's chunks are there and whole; with `readData` reads and hashes all of them. Changes nothing. */
+  /** Checks that every record's chunks are there and whole, with `readData` reads and hashes all of them, and counts what interrupted writes left. Changes nothing. */
   async check(options?: CheckOptions): Promise<CheckReport> {
     this.#assertOpen('check')
-    checkOptions(options, ['readData', 'onProgress', 'signal'], 'check')
+    checkOptions(options, ['readData', 'grace', 'onProgress', 'signal'], 'check')
     checkFlag(options?.readData, 'readData', 'check')
     return this.#content.check({ ...options, collections: CONTENT_COLLECTIONS })
   }
