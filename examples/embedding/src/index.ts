@@ -51,7 +51,10 @@ export class ModelRegistry {
 
   /** The weights in production, or undefined. Between two promotions the newer one of two wins. */
   async production(name: string): Promise<Weights | undefined> {
-    const handle = await this.#hub.models.open<Weights>({ model_name: name, stage: 'production' }, { sort: { [this.#metric]: -1 } })
+    const handle = await this.#hub.models.open<Weights>(
+      { model_name: name, stage: 'production' },
+      { sort: { [this.#metric]: -1 } },
+    )
     return handle?.load()
   }
 }

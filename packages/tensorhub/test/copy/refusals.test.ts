@@ -125,8 +125,22 @@ it('the source is not written to but for its id', async () => {
 it('a source that must not be written to is copied all the same; what changed there must be told apart by hand', async () => {
   await using writer = await open(await newFolder())
   const { _id } = await writer.saveModel(noise(LARGE, 1), 'a')
-  // What connecting by drivers would write.
-  await openIndex(embeddedDrivers(writer.folder).index).insert('_hub', [{ _id: 'format', format: 1 }])
+  // What connecting by drivers would write; and a task whose runner died, which somebody else has to take back.
+  const direct = openIndex(embeddedDrivers(writer.folder).index)
+  await direct.insert('_hub', [{ _id: 'format', format: 1 }])
+  const task = {
+    _id: 't',
+    project_name: 'tutorial',
+    status: 'running',
+    epoch: 1,
+    claim: 'x',
+    attempts: 1,
+    max_attempts: 3,
+    infra_failures: 0,
+    lease_until: new Date(0),
+  }
+  await direct.insert('tasks', [task])
+  await direct.close()
   const { index, blobs } = embeddedDrivers(writer.folder)
   const denied = async () => {
     throw new HubError('DENIED', 'This user may only read.')
@@ -137,8 +151,8 @@ it('a source that must not be written to is copied all the same; what changed th
     projectName: 'tutorial',
   })
   await using other = await open(await newFolder())
-  expect(await hub.copyTo(other)).toMatchObject({ documents: 1 })
-  expect(await hub.copyTo(other)).toMatchObject({ documents: 0, skipped: 1 })
+  expect(await hub.copyTo(other)).toMatchObject({ documents: 1, running: 1 })
+  expect(await hub.copyTo(other)).toMatchObject({ documents: 0, skipped: 1, running: 1 })
   await writer.models.update({ _id }, { set: { stage: 'new' } })
   await expect(hub.copyTo(other)).rejects.toMatchObject({ code: 'CONFLICT' })
 })
