@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { type Call, type ErrorCode, HubError, type MappedError, throwIfAborted, wrapErrors } from '@tensorhub/core'
 
-// A body that is coming in lies in a table of this connection alone, which ends with it. A blob's id is never used twice: it is the version.
+// A body that comes in is staged for this connection alone. A blob's id is never used twice: it is the version.
 const SCHEMA = `PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
   CREATE TABLE IF NOT EXISTS docs (coll TEXT, id TEXT, doc TEXT, PRIMARY KEY (coll, id)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS blobs (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE, size, modified);
