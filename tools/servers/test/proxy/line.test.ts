@@ -73,7 +73,8 @@ const nothingFor = async (socket: Socket, ms: number) => {
 }
 
 describe('the line', () => {
-  it('a round trip takes what it is told to, never less', async () => {
+  // Bounds from above hold on a machine that has time: several tries, and one is proof.
+  it('a round trip takes what it is told to, never less', { retry: 5 }, async () => {
     const proxy = await through({ roundTrip: 40 })
     const socket = await client(proxy)
     await ask(socket)
@@ -89,7 +90,9 @@ describe('the line', () => {
     expect(await ask(socket)).toBeGreaterThan(77)
   })
 
-  it('the bandwidth is that of each connection, in each direction, and all bytes arrive in order', async () => {
+  it('the bandwidth is that of each connection, in each direction, and all bytes arrive in order', {
+    retry: 5,
+  }, async () => {
     const bandwidth = 8_000_000
     const proxy = await through({ bandwidth, roundTrip: 10, jitter: 10 })
     const sent = Buffer.alloc(4_000_000, 'in order, with jitter: ')
