@@ -121,7 +121,7 @@ describe('installs', () => {
   })
 
   it('killed in the middle: nothing counts, and the next one starts over', async () => {
-    go(`: > "$GOBIN/half"; : > "${folder}/began"; sleep 600`)
+    go(`: > "$GOBIN/half"; : > "${folder}/began"; sleep 20`)
     const { child, done } = install('versitygw')
     await expect.poll(() => existsSync(join(folder, 'began')), { timeout: 60_000 }).toBe(true)
     child.kill('SIGKILL')
