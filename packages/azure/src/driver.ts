@@ -111,7 +111,7 @@ class AzureBlobs implements BlobDriver {
     return uploadInParts(body, write, {
       ...this.can,
       // What fits in one request goes in one, wherever it comes from.
-      partSize: Math.max(partSize, size !== undefined && size <= 2 * partSize ? size : 0),
+      partSize: Math.max(partSize, size !== undefined && size <= this.#single ? size : 0),
       parallel: Math.max(1, Math.min(parallel, Math.floor(IN_FLIGHT / partSize))),
       ...(size === undefined ? {} : { size }),
       ...(when && { when }),
@@ -120,8 +120,7 @@ class AzureBlobs implements BlobDriver {
   }
 
   writeBytes(key: string, bytes: Uint8Array, o: Omit<WriteOptions, 'size'>): Promise<BlobInfo> {
-    if (bytes.byteLength <= 2 * this.#transfer.partSize)
-      return new Write(this.#store, key, placeOf('write', key), o).once(bytes, o)
+    if (bytes.byteLength <= this.#single) return new Write(this.#store, key, placeOf('write', key), o).once(bytes, o)
     return this.write(key, ReadableStream.from([bytes]), { ...o, size: bytes.byteLength })
   }
 
@@ -147,6 +146,11 @@ class AzureBlobs implements BlobDriver {
 
   #sign(key: string, o: Call & { method: 'GET' | 'PUT'; expiresIn: number }): Promise<URL> {
     return signedUrl(this.#store, key, o.method === 'GET' ? 'r' : 'cw', o.expiresIn, placeOf('sign', key), o)
+  }
+
+  /** What goes as one request. */
+  get #single(): number {
+    return Math.min(2 * this.#transfer.partSize, BLOCK_MAX)
   }
 
   get #store(): Store {

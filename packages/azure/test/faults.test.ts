@@ -1,7 +1,7 @@
 import { azure } from '@tensorhub/azure'
 import { isHubError, openBlobs, type Precondition } from '@tensorhub/core'
 import { type AzureServer, startAzure } from '@tensorhub/servers'
-import { answer, azureError, halfOpen, loseReply, resetReply, resetRequest } from '@tensorhub/servers/proxy'
+import { answer, azureError, halfOpen, loseReply, resetReply, resetRequest, slow } from '@tensorhub/servers/proxy'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { byKey } from './containers.ts'
 import { type Behind, behindProxy, bytesOf, KIB, same } from './through-proxy.ts'
@@ -192,6 +192,37 @@ describe('connections that break', () => {
       await blobs.write(key, bytesOf(size), { when: { ifAbsent: true } })
       expect(same(await direct.bytes(key), bytesOf(size))).toBe(true)
     }
+  })
+
+  it('a slow line is no silence: what makes progress may take longer than the timeout, both ways', async () => {
+    const { direct, proxy } = behind
+    const bytes = bytesOf(12 * 1024 * KIB)
+    const blobs = behindTimeout(4000)
+    // What buffers on the way hold is no progress that a sender sees: some two seconds here.
+    const rule = proxy.on({ operation: ['Put Blob', 'Get Blob'] }, slow(2 * 1024 * KIB))
+    const began = performance.now()
+    await blobs.write('k', bytes)
+    expect(same(await blobs.bytes('k'), bytes)).toBe(true)
+    expect(performance.now() - began).toBeGreaterThan(9000)
+    // Nothing was sent twice.
+    expect(rule.hits).toBe(2)
+    expect(same(await direct.bytes('k'), bytes)).toBe(true)
+    await blobs.close()
+  })
+
+  it('a reader that pauses longer than the timeout reads on', async () => {
+    const { direct } = behind
+    const bytes = bytesOf(8000 * KIB)
+    await direct.write('k', bytes)
+    const blobs = behindTimeout(500)
+    const { body } = await blobs.read('k')
+    const pieces: Uint8Array[] = []
+    for await (const piece of body) {
+      pieces.push(piece.slice())
+      if (pieces.length === 1) await new Promise((resolve) => setTimeout(resolve, 2000))
+    }
+    expect(same(Buffer.concat(pieces), bytes)).toBe(true)
+    await blobs.close()
   })
 
   it('a server that falls silent: UNAVAILABLE within the timeout, for every call; then everything works again', async () => {
