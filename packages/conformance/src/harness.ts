@@ -22,6 +22,8 @@ export type IndexHarness = Harness<IndexDriver, IndexCan>
 export interface BlobHarness extends Harness<BlobDriver, BlobCan> {
   /** True when the store is this process's own memory, so that what it keeps is not counted as buffering. */
   readonly inProcess?: boolean
+  /** For a server that keeps keys as paths, so that no key can lie under another: why. Tests of such keys leave those out. */
+  readonly keysArePaths?: { readonly why: string }
   /** What interrupted writes left in the store (unfinished uploads, temporary files), where `sweep` cannot count it. */
   leftovers?(driver: BlobDriver): Promise<number>
 }

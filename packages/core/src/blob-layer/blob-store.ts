@@ -1,4 +1,13 @@
-import type { BlobCan, BlobDriver, BlobInfo, ByteRange, Precondition, WriteOptions } from '../contracts/blob-driver.ts'
+import type {
+  BlobCan,
+  BlobDriver,
+  BlobInfo,
+  ByteRange,
+  Precondition,
+  SignedUrl,
+  SignOptions,
+  WriteOptions,
+} from '../contracts/blob-driver.ts'
 import type { Call } from '../contracts/driver.ts'
 import { type ErrorPlace, HubError, isHubError } from '../errors/hub-error.ts'
 import { asHubError, withMappedErrors } from '../errors/wrap.ts'
@@ -53,13 +62,13 @@ export class BlobStore implements AsyncDisposable {
     return this.#life.run(at, o.signal, () => this.driver.stat(key, o))
   }
 
-  /** Whether the blob is there; every failure but NOT_FOUND throws. */
+  /** Whether the blob is there; every failure but its own NOT_FOUND throws, a missing bucket included. */
   async exists(key: string, o: Call = {}): Promise<boolean> {
     try {
       await this.stat(key, o)
       return true
     } catch (error) {
-      if (isHubError(error, 'NOT_FOUND')) return false
+      if (isHubError(error, 'NOT_FOUND') && error.reason !== 'NO_BUCKET') return false
       throw error
     }
   }
@@ -159,8 +168,12 @@ export class BlobStore implements AsyncDisposable {
     })
   }
 
-  /** A URL that gives access for `expiresIn` seconds. */
-  async sign(key: string, o: Call & { method: 'GET' | 'PUT'; expiresIn: number }): Promise<URL> {
+  /**
+   * A URL that gives access for `expiresIn` seconds, with the headers that its request must carry. With PUT and `sha256` no other body is taken.
+   *
+   * @throws UNSUPPORTED where the store cannot bind an upload to its hash.
+   */
+  async sign(key: string, o: Call & SignOptions): Promise<SignedUrl> {
     const at = this.#at('sign', checkKey(key))
     checkSignForm(o, at)
     return this.#life.run(at, o.signal, async (can) => {

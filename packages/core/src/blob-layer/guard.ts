@@ -1,4 +1,4 @@
-import type { BlobCan, ByteRange, Precondition, WriteOptions } from '../contracts/blob-driver.ts'
+import type { BlobCan, ByteRange, Precondition, SignOptions, WriteOptions } from '../contracts/blob-driver.ts'
 import { type ErrorPlace, HubError } from '../errors/hub-error.ts'
 import { tooLarge } from './part-sizes.ts'
 
@@ -10,8 +10,7 @@ export function checkWriteForm(o: WriteOptions, at: ErrorPlace): void {
   known(o, ['signal', 'size', 'contentType', 'meta', 'when', 'sha256'], at)
   if (o.size !== undefined && (!Number.isSafeInteger(o.size) || o.size < 0))
     throw invalid('size must be a whole number of bytes.', 'size', at)
-  if (o.sha256 !== undefined && !/^[0-9a-f]{64}$/.test(o.sha256))
-    throw invalid('sha256 must be 64 lower-case hex digits.', 'sha256', at)
+  checkSha256(o.sha256, at)
   if (o.contentType !== undefined && !/^[\w.+-]{1,100}\/[\w.+-]{1,100}(; ?[\w.-]+=[\w.-]+)*$/.test(o.contentType))
     throw invalid('contentType must be a media type, e.g. image/png.', 'contentType', at)
   if (o.meta !== undefined) checkMeta(o.meta, at)
@@ -39,11 +38,13 @@ export function checkListForm(o: { readonly limit?: number }, at: ErrorPlace): v
     throw invalid('limit must be a whole number from 0.', 'limit', at)
 }
 
-export function checkSignForm(o: { readonly method: 'GET' | 'PUT'; readonly expiresIn: number }, at: ErrorPlace): void {
-  known(o, ['signal', 'method', 'expiresIn'], at)
+export function checkSignForm(o: SignOptions, at: ErrorPlace): void {
+  known(o, ['signal', 'method', 'expiresIn', 'sha256'], at)
   if (o.method !== 'GET' && o.method !== 'PUT') throw invalid("method must be 'GET' or 'PUT'.", 'method', at)
   if (!Number.isInteger(o.expiresIn) || o.expiresIn < 1)
     throw invalid('expiresIn must be a whole number of seconds from 1.', 'expiresIn', at)
+  checkSha256(o.sha256, at)
+  if (o.sha256 !== undefined && o.method !== 'PUT') throw invalid('sha256 is for PUT only.', 'sha256', at)
 }
 
 export function checkSweepForm(o: { readonly before: Date }, at: ErrorPlace): void {
@@ -88,6 +89,11 @@ function checkWhen(when: Precondition | undefined, at: ErrorPlace): void {
 function checkVersion(version: unknown, path: string, at: ErrorPlace): void {
   if (version !== undefined && (typeof version !== 'string' || version === ''))
     throw invalid(`${path} must be the version that write, stat, read or list gave.`, path, at)
+}
+
+function checkSha256(sha256: string | undefined, at: ErrorPlace): void {
+  if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(sha256))
+    throw invalid('sha256 must be 64 lower-case hex digits.', 'sha256', at)
 }
 
 /** Metadata travels in HTTP headers, where names lose their case and values their edges; only what survives everywhere is taken. */

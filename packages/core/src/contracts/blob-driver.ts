@@ -45,6 +45,20 @@ export interface WriteOptions extends Call {
   readonly sha256?: string
 }
 
+export interface SignOptions {
+  readonly method: 'GET' | 'PUT'
+  /** Seconds. */
+  readonly expiresIn: number
+  /** With PUT: the sha256 of the body in hex. The store then refuses any other body, one that was cut off included. */
+  readonly sha256?: string
+}
+
+/** A URL that gives access to one blob for a while. */
+export interface SignedUrl extends URL {
+  /** Headers that the request must carry besides; absent: none. They are part of what was signed. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 /** The blob layer's narrow driver. Keys are checked by core first (`checkKey`): relative, `/`-separated, no empty, `.` or `..` segment. */
 export interface BlobDriver extends Driver<BlobCan> {
   /** NOT_FOUND when absent. */
@@ -68,8 +82,8 @@ export interface BlobDriver extends Driver<BlobCan> {
   list(prefix: string, o: Call & { after?: string; limit?: number }): AsyncIterable<BlobInfo>
   /** Present iff `can.copy`. */
   copy?(from: string, to: string, o: Call & { when?: Precondition }): Promise<BlobInfo>
-  /** Present iff `can.sign`. `expiresIn` in seconds. */
-  sign?(key: string, o: Call & { method: 'GET' | 'PUT'; expiresIn: number }): Promise<URL>
+  /** Present iff `can.sign`. */
+  sign?(key: string, o: Call & SignOptions): Promise<SignedUrl>
   /**
    * Leftovers of interrupted writes (temporary files, unfinished uploads, chunks without a file document) older than `before`:
    * frees them and gives their number and bytes; with `dryRun` only counts. Absent: the store leaves none.

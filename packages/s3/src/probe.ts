@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto'
+import { CompleteMultipartUploadCommand, PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3'
+import type { BlobCan, Call } from '@tensorhub/core'
+import type { Bucket } from './bucket.ts'
+import { conditionOf } from './commit.ts'
+import { remove } from './delete.ts'
+import { S3Failure } from './failure.ts'
+import { abort } from './sweep.ts'
+import { begin } from './write.ts'
+
+/**
+ * Whether PutObject honours conditions: a server that ignores them answers as if they had held. Four small requests; where nothing may be written they are
+ * not tried, and the claim stands, since no write will come to rely on it.
+ */
+export async function probe(bucket: Bucket, o: Call): Promise<Pick<BlobCan, 'ifAbsent' | 'ifVersion'>> {
+  const key = `tensorhub-probe-${randomUUID()}`
+  const put = (body: string, condition: object) => () =>
+    new PutObjectCommand({ ...bucket.object(key), Body: Buffer.from(body), ...condition })
+  try {
+    await bucket.requests.repeat(put('1', {}), o)
+  } catch (error) {
+    if (error instanceof S3Failure && error.code === 'AccessDenied') return { ifAbsent: true, ifVersion: true }
+    throw error
+  }
+  try {
+    const [ifAbsent, ifVersion] = await Promise.all([
+      refuses(() => bucket.requests.repeat(put('22', conditionOf({ ifAbsent: true })), o)),
+      // The MD5 of nothing: never the version of what has bytes.
+      refuses(() =>
+        bucket.requests.repeat(put('333', conditionOf({ ifVersion: 'd41d8cd98f00b204e9800998ecf8427e' })), o),
+      ),
+    ])
+    return { ifAbsent, ifVersion }
+  } finally {
+    await remove(bucket, [key], o)
+  }
+}
+
+/** The same for CompleteMultipartUpload, which some servers that honour PutObject's conditions leave out. Six small requests. */
+export async function partsHonourConditions(bucket: Bucket): Promise<boolean> {
+  const key = `tensorhub-probe-${randomUUID()}`
+  const object = bucket.object(key)
+  await bucket.requests.repeat(() => new PutObjectCommand({ ...object, Body: Buffer.from('1') }), {})
+  try {
+    const { id } = await begin(bucket, key, {}, { checksums: false })
+    try {
+      const part = { ...object, UploadId: id, PartNumber: 1, Body: Buffer.from('22') }
+      const { output } = await bucket.requests.repeat(() => new UploadPartCommand(part), {})
+      const Parts = [{ ETag: output.ETag, PartNumber: 1 }]
+      const all = { ...object, UploadId: id, MultipartUpload: { Parts }, IfNoneMatch: '*' }
+      return await refuses(() => bucket.requests.repeat(() => new CompleteMultipartUploadCommand(all), {}))
+    } finally {
+      await abort(bucket, { key, id }, {})
+    }
+  } finally {
+    await remove(bucket, [key], {})
+  }
+}
+
+/** Whether a condition that does not hold was refused. One that is not implemented is not honoured either. */
+async function refuses(request: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await request()
+    return false
+  } catch (error) {
+    if (!(error instanceof S3Failure)) throw error
+    if (error.isPrecondition) return true
+    if (error.status === 501 || error.code === 'NotImplemented' || error.code === 'InvalidArgument') return false
+    throw error
+  }
+}
