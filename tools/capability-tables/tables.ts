@@ -4,6 +4,7 @@ import type { BlobCan, IndexCan } from '../../packages/core/src/index.ts'
 import { fs } from '../../packages/fs/src/index.ts'
 import { gcs } from '../../packages/gcs/src/index.ts'
 import { memoryBlobs, memoryIndex } from '../../packages/memory/src/index.ts'
+import { s3 } from '../../packages/s3/src/index.ts'
 import { sqlite } from '../../packages/sqlite/src/index.ts'
 import { markdownTable } from '../docs/table.ts'
 
@@ -35,6 +36,7 @@ const PACKAGES: Readonly<Record<string, { readonly index?: IndexCan; readonly bl
   memory: { index: memoryIndex().can, blobs: memoryBlobs().can },
   sqlite: { index: sqlite({ file: 'never-opened.db' }).can },
   fs: { blobs: fs({ folder: 'never-opened' }).can },
+  s3: { blobs: s3({ bucket: 'never-opened' }).can },
   azure: { blobs: azure({ container: 'never-opened', account: 'none', key: 'bm9uZQ==' }).can },
   gcs: { blobs: gcs({ bucket: 'never-opened' }).can },
 }
