@@ -18,7 +18,7 @@ import { copy } from './copy.ts'
 import { remove } from './delete.ts'
 import { mapError } from './errors.ts'
 import { list } from './list.ts'
-import { PART_MAX, PART_MIN, PARTS_MAX, type S3Options, settingsOf } from './options.ts'
+import { PART_MAX, PART_MIN, PARTS_MAX, type S3Options, SIZE_MAX, settingsOf } from './options.ts'
 import { partsHonourConditions, probe } from './probe.ts'
 import { find, open, readInto } from './read.ts'
 import { Requests } from './requests.ts'
@@ -36,7 +36,7 @@ const CAN: BlobCan = {
   partMin: PART_MIN,
   partMax: PART_MAX,
   partsMax: PARTS_MAX,
-  sizeMax: PART_MAX * PARTS_MAX,
+  sizeMax: SIZE_MAX,
   deleteMax: 1000,
 }
 

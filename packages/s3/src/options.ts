@@ -52,6 +52,9 @@ const KNOWN: readonly (keyof S3Options)[] = [
 /** What a given client has settled. */
 const OF_THE_CLIENT = ['region', 'endpoint', 'forcePathStyle', 'credentials', 'profile', 'timeout'] as const
 
+/** The largest object everywhere; AWS takes 50 TB since 2025, others do not. */
+export const SIZE_MAX = 5 * 1024 * 1024 * MIB
+
 /** Smallest part but the last, largest part, most parts. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
 export const PART_MIN = 5 * MIB
 export const PART_MAX = 5 * 1024 * MIB

@@ -37,6 +37,7 @@ export interface SendOptions extends Call {
 }
 
 interface HttpMessage {
+  readonly method?: string
   readonly headers: Record<string, string>
   readonly hostname?: string
   readonly port?: number
@@ -135,7 +136,7 @@ export class Requests {
       ((next: RawHandler) => async (args: RawRequest) => {
         const result = await next(args)
         const response = result.response as HttpMessage
-        refuseStrangers(response, hostOf(args.request as HttpMessage))
+        refuseStrangers(args.request as HttpMessage, response)
         const said = new Date(response.headers['date'] ?? '')
         if (!Number.isNaN(said.getTime())) date = said
         return result
@@ -224,15 +225,21 @@ function useMd5(request: HttpMessage): void {
   request.headers['content-md5'] = createHash('md5').update(body).digest('base64')
 }
 
-/** A page for people (a proxy's login, some other web server) is no answer of S3's, whose replies are XML, or a blob with its ETag. */
-function refuseStrangers(response: HttpMessage, host: string): void {
+/**
+ * A page for people (a proxy's login, some other web server) is no answer of S3's, whose replies are XML, or a blob with its ETag. HEAD has no page to look at,
+ * and 5xx may be a balancer's own.
+ */
+function refuseStrangers(request: HttpMessage, response: HttpMessage): void {
   const { headers, statusCode = 0 } = response
-  if (statusCode >= 500 || headers['x-amz-request-id'] !== undefined || headers['etag'] !== undefined) return
-  const moved = statusCode >= 300 && statusCode < 400 && statusCode !== 304
-  const page = /^text\/html/i.test(headers['content-type'] ?? '')
-  if (!page && !(moved && headers['x-amz-bucket-region'] === undefined && !/xml/.test(headers['content-type'] ?? '')))
-    return
+  if (request.method === 'HEAD' || statusCode >= 500 || statusCode === 304) return
+  if (headers['x-amz-request-id'] !== undefined || headers['etag'] !== undefined) return
+  const type = headers['content-type'] ?? ''
+  const page = /^text\/html/i.test(type) && statusCode !== 204 && headers['content-length'] !== '0'
+  const elsewhere =
+    statusCode >= 300 && statusCode < 400 && headers['x-amz-bucket-region'] === undefined && !/xml/i.test(type)
+  if (!page && !elsewhere) return
   const { body } = response as { body?: { destroy?: () => void } }
   body?.destroy?.()
-  throw new S3Failure('stranger', `HTTP ${statusCode}`, 'an HTML page', { host, status: statusCode })
+  const host = hostOf(request)
+  throw new S3Failure('stranger', page ? 'an HTML page' : 'a redirection', type, { host, status: statusCode })
 }

@@ -18,7 +18,7 @@ import {
 import { NONCE, versionOf } from './blob-info.ts'
 import type { Bucket } from './bucket.ts'
 import { type Committed, commit, conditionOf, refusal, UploadLost } from './commit.ts'
-import { PART_MAX, PART_MIN, PARTS_MAX } from './options.ts'
+import { PART_MAX, PART_MIN, PARTS_MAX, SIZE_MAX } from './options.ts'
 import { findOrNone } from './read.ts'
 import { abort } from './sweep.ts'
 
@@ -32,7 +32,7 @@ const ASK_FIRST = 64 * 1024
 /** How often bytes in memory are sent anew when the store lost their upload. */
 const UPLOADS = 3
 
-const LIMITS = { partMin: PART_MIN, partMax: PART_MAX, partsMax: PARTS_MAX, sizeMax: PART_MAX * PARTS_MAX }
+const LIMITS = { partMin: PART_MIN, partMax: PART_MAX, partsMax: PARTS_MAX, sizeMax: SIZE_MAX }
 
 /** An upload in parts. */
 export interface Session {

@@ -6,11 +6,16 @@ import { type S3Server, startS3 } from '@tensorhub/servers'
 
 /** One server of a test file, and buckets on it. */
 export class TestServer {
+  readonly #start: () => Promise<S3Server>
   #server: S3Server | undefined
   #admin: S3Client | undefined
 
+  constructor(start: () => Promise<S3Server> = startS3) {
+    this.#start = start
+  }
+
   async start(): Promise<void> {
-    this.#server = await startS3()
+    this.#server = await this.#start()
   }
 
   async stop(): Promise<void> {
