@@ -33,6 +33,8 @@ export const REASONS: Readonly<Record<string, string>> = {
     'The database has another index on the same keys, which does not do what is asked of it (not unique, or only partial). Drop it, and try again.',
   INLINE_DAMAGED:
     'A small value, kept inside its document, does not hash to its id: somebody wrote to the index. Restore the document from a copy.',
+  LIST_ORDER:
+    'The bucket lists its keys in an order of its own (S3 directory buckets do). Use a general purpose bucket.',
   MANIFEST_MISSING: 'The list of the chunks of a large value is gone. Restore that blob, or delete the record.',
   NODE_VERSION: 'This Node has no `node:sqlite`. Use Node 22.18 or later.',
   NOT_THE_STORE:
@@ -41,17 +43,22 @@ export const REASONS: Readonly<Record<string, string>> = {
     'The bucket, container or database is not there. Make it with the command in the message, or name another.',
   NO_LAYER: 'The URL names a store that has no such layer: no index, or no blobs. Name another for it.',
   NO_RUNNER: '`wait` gave up: tasks were due for longer than `runnerTimeout`, and no runner took one. Start one.',
+  OUTCOME_UNKNOWN:
+    'The reply to a conditional write was lost, and what is there now does not tell whether it was done. Read the blob, then decide.',
   PACKAGE_MISSING: 'A package that this needs is not installed; the message has the command.',
   PARALLEL_ARRAYS: 'A sort goes through two different arrays of one document, which has no order. Sort by one of them.',
   PART_LIMITS: 'The limits of parts that a driver gave contradict each other or are no numbers. Correct its `can`.',
   PATH_REFUSED: 'A path has an empty step, `$`, NUL, `__proto__`, `constructor` or `prototype`.',
   PERMISSION: 'The credentials are good, and may not do this. Grant the role or permission that the message names.',
+  PRECONDITIONS_IGNORED:
+    'The server answers as if conditions had held that it does not look at. Nothing was written; use another server, or do without conditions.',
   QUERY_INVALID: 'A known operator with a wrong operand.',
   QUERY_OPERATOR_REFUSED:
     'An unknown or refused operator or operand, or a filter beyond the limits of [query.md](query.md#limits-and-refusals).',
   QUERY_TEXT: 'The text or URI form cannot be read; `path` is the character, from 0.',
   RECORD_DELETED: 'The record was deleted while its content was being read. Look for it again.',
   REGEX_REFUSED: 'A pattern outside of the subset that runs in linear time.',
+  REGION: 'The bucket is in another region, or none was given. Give the one that the message names.',
   REPLY_LOST:
     'The request was sent and its reply was lost, so whether it was done is not known. Read back what was written before you repeat it.',
   RESERVED_TAG: 'A tag has a name that the hub uses itself. Choose another.',
