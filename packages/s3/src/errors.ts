@@ -1,4 +1,4 @@
-import { type ErrorPlace, isHubError, type MappedError } from '@tensorhub/core'
+import { type ErrorCode, type ErrorPlace, isHubError, type MappedError } from '@tensorhub/core'
 import { kindOfNodeError, S3Failure } from './failure.ts'
 
 const CREDENTIALS = new Set([
@@ -22,6 +22,10 @@ const REGION = new Set([
 /** versitygw keeps keys as paths. */
 const PATHS = new Set(['ExistingObjectIsDirectory', 'ObjectParentIsFile', 'DirectoryObjectContainsData'])
 
+function make(code: ErrorCode, message: string, o: Pick<MappedError, 'reason' | 'retryable'> = {}): MappedError {
+  return { code, message, ...o }
+}
+
 /** What a failed request means. Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList */
 export function mapError(error: unknown, at: ErrorPlace, bucket: string): MappedError | undefined {
   if (isHubError(error)) return undefined
@@ -37,33 +41,31 @@ export function mapError(error: unknown, at: ErrorPlace, bucket: string): Mapped
   const said = `${code}${status === undefined ? '' : `, HTTP ${status}`}`
   switch (error.kind) {
     case 'unreachable':
-      return {
-        code: 'UNAVAILABLE',
-        reason: 'UNREACHABLE',
-        retryable: true,
-        message: `${host || 'The server'} cannot be reached (${code}); check the endpoint and the network. ${what} on ${place} did not happen.`,
-      }
+      return make(
+        'UNAVAILABLE',
+        `${host || 'The server'} cannot be reached (${code}); check the endpoint and the network. ${what} on ${place} did not happen.`,
+        { reason: 'UNREACHABLE', retryable: true },
+      )
     case 'broken':
-      return {
-        code: 'UNAVAILABLE',
-        reason: 'UNREACHABLE',
-        retryable: true,
-        message: `The connection to ${host || 'the server'} broke, or nothing came on it within the timeout (${code}), during ${what} on ${place}; try again.`,
-      }
+      return make(
+        'UNAVAILABLE',
+        `The connection to ${host || 'the server'} broke, or nothing came on it within the timeout (${code}), during ${what} on ${place}; try again.`,
+        { reason: 'UNREACHABLE', retryable: true },
+      )
     case 'tls':
-      return {
-        code: 'UNAVAILABLE',
-        reason: 'TLS',
-        message: `No secure connection to ${host} (${code}): ${error.message}. Use the name that the certificate has; for an authority of your own set NODE_EXTRA_CA_CERTS.`,
-      }
+      return make(
+        'UNAVAILABLE',
+        `No secure connection to ${host} (${code}): ${error.message}. Use the name that the certificate has; for an authority of your own set NODE_EXTRA_CA_CERTS.`,
+        { reason: 'TLS' },
+      )
     case 'setup':
       return setup(error, place)
     case 'stranger':
-      return {
-        code: 'UNAVAILABLE',
-        reason: 'NOT_THE_STORE',
-        message: `${host} answered ${what} with something that is not S3's (${said}): another service, or a proxy's page stands there. Check the endpoint, the proxy, or sign in to the network.`,
-      }
+      return make(
+        'UNAVAILABLE',
+        `${host} answered ${what} with something that is not S3's (${said}): another service, or a proxy's page stands there. Check the endpoint, the proxy, or sign in to the network.`,
+        { reason: 'NOT_THE_STORE' },
+      )
     case 'answered':
       return answered(error, what, place, said, bucket)
   }
@@ -71,78 +73,76 @@ export function mapError(error: unknown, at: ErrorPlace, bucket: string): Mapped
 
 function setup(error: S3Failure, place: string): MappedError {
   if (/region/i.test(error.message))
-    return { code: 'INVALID', reason: 'REGION', message: `No region for ${place}: give \`region\`, or set AWS_REGION.` }
-  return {
-    code: 'DENIED',
-    reason: 'CREDENTIALS',
-    message: `No credentials for ${place}: give \`credentials\` or \`profile\`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (${error.message})`,
-  }
+    return make('INVALID', `No region for ${place}: give \`region\`, or set AWS_REGION.`, { reason: 'REGION' })
+  return make(
+    'DENIED',
+    `No credentials for ${place}: give \`credentials\` or \`profile\`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (${error.message})`,
+    { reason: 'CREDENTIALS' },
+  )
 }
 
 function answered(error: S3Failure, what: string, place: string, said: string, bucket: string): MappedError {
   const { code, status, region } = error
   if (code === 'NoSuchBucket')
-    return {
-      code: 'NOT_FOUND',
-      reason: 'NO_BUCKET',
-      message: `There is no ${place}; create it (aws s3 mb s3://${bucket}), or correct the name or the endpoint.`,
-    }
+    return make(
+      'NOT_FOUND',
+      `There is no ${place}; create it (aws s3 mb s3://${bucket}), or correct the name or the endpoint.`,
+      { reason: 'NO_BUCKET' },
+    )
   if (CREDENTIALS.has(code) || status === 401)
-    return {
-      code: 'DENIED',
-      reason: 'CREDENTIALS',
-      message: `${place} does not take these credentials (${said}): check the access key, its secret and its session token, and that they have not expired.`,
-    }
+    return make(
+      'DENIED',
+      `${place} does not take these credentials (${said}): check the access key, its secret and its session token, and that they have not expired.`,
+      { reason: 'CREDENTIALS' },
+    )
   if (code === 'RequestTimeTooSkewed' || code === 'RequestExpired')
-    return {
-      code: 'DENIED',
-      reason: 'CLOCK_SKEW',
-      message: `${place} refuses requests because this machine's clock differs too much from its own (${said}); set the clock (NTP).`,
-    }
+    return make(
+      'DENIED',
+      `${place} refuses requests because this machine's clock differs too much from its own (${said}); set the clock (NTP).`,
+      { reason: 'CLOCK_SKEW' },
+    )
   if (REGION.has(code) || status === 301 || status === 307)
-    return {
-      code: 'INVALID',
-      reason: 'REGION',
-      message: `${place} is in another region${region === undefined ? '' : `: give region '${region}'`} (${said}); with an endpoint, name that region's.`,
-    }
+    return make(
+      'INVALID',
+      `${place} is in another region${region === undefined ? '' : `: give region '${region}'`} (${said}); with an endpoint, name that region's.`,
+      { reason: 'REGION' },
+    )
   if (error.isBusy)
-    return {
-      code: 'THROTTLED',
-      retryable: true,
-      message: `${place} takes no more requests now (${said}); ${what} was tried several times. Try later, or do less at once.`,
-    }
+    return make(
+      'THROTTLED',
+      `${place} takes no more requests now (${said}); ${what} was tried several times. Try later, or do less at once.`,
+      { retryable: true },
+    )
   if (code === 'NoSuchKey' || code === 'NoSuchUpload' || code === 'NotFound')
-    return { code: 'NOT_FOUND', message: `${what}: there is nothing of that key in ${place}.` }
+    return make('NOT_FOUND', `${what}: there is nothing of that key in ${place}.`)
   if (DIGEST.has(code))
-    return {
-      code: 'INTEGRITY',
-      message: `${what}: what arrived at ${place} is not of the hash that was given (${said}); nothing was stored.`,
-    }
+    return make(
+      'INTEGRITY',
+      `${what}: what arrived at ${place} is not of the hash that was given (${said}); nothing was stored.`,
+    )
   if (FULL.has(code) || status === 507)
-    return { code: 'STORAGE_FULL', message: `${place} is full or over its quota (${said}); nothing was stored.` }
+    return make('STORAGE_FULL', `${place} is full or over its quota (${said}); nothing was stored.`)
   if (PATHS.has(code))
-    return {
-      code: 'INVALID',
-      message: `${what}: ${place} keeps keys as paths, where one key cannot lie under another (${said}); use another key.`,
-    }
+    return make(
+      'INVALID',
+      `${what}: ${place} keeps keys as paths, where one key cannot lie under another (${said}); use another key.`,
+    )
   if (error.isConflict)
-    return {
-      code: 'UNAVAILABLE',
+    return make('UNAVAILABLE', `${what}: other requests on it keep ${place} busy (${said}); try again.`, {
       retryable: true,
-      message: `${what}: other requests on it keep ${place} busy (${said}); try again.`,
-    }
-  if (error.isPrecondition) return { code: 'CONFLICT', message: `${what}: it has another version by now.` }
+    })
+  if (error.isPrecondition) return make('CONFLICT', `${what}: it has another version by now.`)
   if (status === 403 || status === 405)
-    return {
-      code: 'DENIED',
-      reason: 'PERMISSION',
-      message: `These credentials may not do ${what} in ${place} (${said}); a policy must allow s3:GetObject, s3:PutObject, s3:DeleteObject, s3:ListBucket, s3:AbortMultipartUpload and s3:ListBucketMultipartUploads there.`,
-    }
+    return make(
+      'DENIED',
+      `These credentials may not do ${what} in ${place} (${said}); a policy must allow s3:GetObject, s3:PutObject, s3:DeleteObject, s3:ListBucket, s3:AbortMultipartUpload and s3:ListBucketMultipartUploads there.`,
+      { reason: 'PERMISSION' },
+    )
   if (status === 501 || code === 'NotImplemented')
-    return { code: 'UNSUPPORTED', message: `The server of ${place} does not offer what ${what} needs (${said}).` }
+    return make('UNSUPPORTED', `The server of ${place} does not offer what ${what} needs (${said}).`)
   if (code === 'RequestTimeout' || (status ?? 0) >= 500)
-    return { code: 'UNAVAILABLE', retryable: true, message: `${place} failed in ${what} (${said}); try again.` }
+    return make('UNAVAILABLE', `${place} failed in ${what} (${said}); try again.`, { retryable: true })
   if (status === 400 || status === 413 || status === 411)
-    return { code: 'INVALID', message: `${place} refuses ${what} (${said}): ${error.message}` }
-  return { code: 'UNKNOWN', message: `${place} answered ${what} with ${said}: ${error.message}` }
+    return make('INVALID', `${place} refuses ${what} (${said}): ${error.message}`)
+  return make('UNKNOWN', `${place} answered ${what} with ${said}: ${error.message}`)
 }

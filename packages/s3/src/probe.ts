@@ -14,21 +14,19 @@ import { begin } from './write.ts'
  */
 export async function probe(bucket: Bucket, o: Call): Promise<Pick<BlobCan, 'ifAbsent' | 'ifVersion'>> {
   const key = `tensorhub-probe-${randomUUID()}`
-  const put = (body: string, condition: object) => () =>
-    new PutObjectCommand({ ...bucket.object(key), Body: Buffer.from(body), ...condition })
+  const put = (size: number, condition: object) => () =>
+    new PutObjectCommand({ ...bucket.object(key), Body: bytes(size), ...condition })
   try {
-    await bucket.requests.repeat(put('1', {}), o)
+    await bucket.requests.repeat(put(1, {}), o)
   } catch (error) {
     if (error instanceof S3Failure && error.code === 'AccessDenied') return { ifAbsent: true, ifVersion: true }
     throw error
   }
   try {
     const [ifAbsent, ifVersion] = await Promise.all([
-      refuses(() => bucket.requests.repeat(put('22', conditionOf({ ifAbsent: true })), o)),
+      refuses(() => bucket.requests.repeat(put(2, conditionOf({ ifAbsent: true })), o)),
       // The MD5 of nothing: never the version of what has bytes.
-      refuses(() =>
-        bucket.requests.repeat(put('333', conditionOf({ ifVersion: 'd41d8cd98f00b204e9800998ecf8427e' })), o),
-      ),
+      refuses(() => bucket.requests.repeat(put(3, conditionOf({ ifVersion: 'd41d8cd98f00b204e9800998ecf8427e' })), o)),
     ])
     return { ifAbsent, ifVersion }
   } finally {
@@ -40,11 +38,11 @@ export async function probe(bucket: Bucket, o: Call): Promise<Pick<BlobCan, 'ifA
 export async function partsHonourConditions(bucket: Bucket): Promise<boolean> {
   const key = `tensorhub-probe-${randomUUID()}`
   const object = bucket.object(key)
-  await bucket.requests.repeat(() => new PutObjectCommand({ ...object, Body: Buffer.from('1') }), {})
+  await bucket.requests.repeat(() => new PutObjectCommand({ ...object, Body: bytes(1) }), {})
   try {
     const { id } = await begin(bucket, key, {}, { checksums: false })
     try {
-      const part = { ...object, UploadId: id, PartNumber: 1, Body: Buffer.from('22') }
+      const part = { ...object, UploadId: id, PartNumber: 1, Body: bytes(2) }
       const { output } = await bucket.requests.repeat(() => new UploadPartCommand(part), {})
       const Parts = [{ ETag: output.ETag, PartNumber: 1 }]
       const all = { ...object, UploadId: id, MultipartUpload: { Parts }, IfNoneMatch: '*' }
@@ -56,6 +54,8 @@ export async function partsHonourConditions(bucket: Bucket): Promise<boolean> {
     await remove(bucket, [key], {})
   }
 }
+
+const bytes = (size: number) => new Uint8Array(size)
 
 /** Whether a condition that does not hold was refused. One that is not implemented is not honoured either. */
 async function refuses(request: () => Promise<unknown>): Promise<boolean> {
