@@ -4,6 +4,7 @@ import type { BlobCan, IndexCan } from '../../packages/core/src/index.ts'
 import { fs } from '../../packages/fs/src/index.ts'
 import { gcs } from '../../packages/gcs/src/index.ts'
 import { memoryBlobs, memoryIndex } from '../../packages/memory/src/index.ts'
+import { gridfs, mongodb } from '../../packages/mongodb/src/index.ts'
 import { s3 } from '../../packages/s3/src/index.ts'
 import { sqlite } from '../../packages/sqlite/src/index.ts'
 import { markdownTable } from '../docs/table.ts'
@@ -34,6 +35,10 @@ const BLOB_MEANING: Readonly<Record<keyof BlobCan, string>> = {
 /** The drivers whose README has a table, read from the code itself. */
 const PACKAGES: Readonly<Record<string, { readonly index?: IndexCan; readonly blobs?: BlobCan }>> = {
   memory: { index: memoryIndex().can, blobs: memoryBlobs().can },
+  mongodb: {
+    index: mongodb({ url: 'mongodb://never-opened/none' }).can,
+    blobs: gridfs({ url: 'mongodb://never-opened/none' }).can,
+  },
   sqlite: { index: sqlite({ file: 'never-opened.db' }).can },
   fs: { blobs: fs({ folder: 'never-opened' }).can },
   s3: { blobs: s3({ bucket: 'never-opened' }).can },

@@ -20,7 +20,7 @@ import { Indexes } from './indexes.ts'
 import { Inserts } from './inserts.ts'
 import { checkOptions, type MongodbOptions } from './options.ts'
 import { probeAbilities } from './probes.ts'
-import { findDocs } from './reads.ts'
+import { findDocs, reading } from './reads.ts'
 import { watchChanges } from './watch.ts'
 
 const CAN: IndexCan = { maxDocBytes: 16 * 1024 * 1024, transactions: true, uniqueKeys: true, watch: true }
@@ -100,7 +100,8 @@ class MongoIndex implements IndexDriver {
   async count(coll: string, where: Predicate, o: Call): Promise<number> {
     throwIfAborted(o.signal)
     const { filter } = compileFilter(where)
-    return Number(await this.#connection.opened.db.collection(coll).countDocuments(filter))
+    const collection = this.#connection.opened.db.collection(coll)
+    return Number(await reading(() => collection.countDocuments(filter)))
   }
 
   async update(coll: string, where: Predicate, change: Change, o: Call): Promise<number> {
@@ -134,7 +135,7 @@ class MongoIndex implements IndexDriver {
     throwIfAborted(o.signal)
     const { db } = this.#connection.opened
     try {
-      return timeOf(await db.command({ [this.#hello]: 1 }))
+      return timeOf(await reading(() => db.command({ [this.#hello]: 1 })))
     } catch (error) {
       if (this.#hello === 'isMaster' || !isUnknownCommand(error)) throw error
       this.#hello = 'isMaster'

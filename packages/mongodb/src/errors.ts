@@ -1,4 +1,4 @@
-import { type ErrorPlace, HubError, type MappedError } from '@tensorhub/core'
+import type { ErrorCode, ErrorPlace, MappedError } from '@tensorhub/core'
 
 /** What an error's meaning depends on beside itself. */
 export interface ErrorContext {
@@ -51,6 +51,13 @@ interface Failure {
   readonly beforeHandshake?: unknown
 }
 
+/** What stopped a batch, where that was no failed write: the driver puts its own error into that of the batch. */
+export function unwrapped(error: unknown): unknown {
+  const { name, cause, errorResponse } = error as { name?: string; cause?: unknown; errorResponse?: unknown }
+  if (name !== 'MongoBulkWriteError') return error
+  return [errorResponse, cause].find((inner) => inner instanceof Error) ?? error
+}
+
 /** The server's code of an error, or of the first failed write of a batch. */
 export function codeOf(error: unknown): number | undefined {
   const { code, writeErrors } = error as Failure
@@ -74,8 +81,19 @@ export function isWrongCredentials(error: unknown): boolean {
   )
 }
 
+/** A failure of the socket that the driver hands on as Node gave it, and so does not repeat itself. */
+export function isSocketFailure(error: unknown): boolean {
+  const { code, syscall } = error as { code?: unknown; syscall?: unknown }
+  return (
+    typeof syscall === 'string' &&
+    /^(ECONNRESET|EPIPE|ETIMEDOUT|ECONNABORTED|ENETDOWN|EHOSTUNREACH)$/.test(String(code))
+  )
+}
+
 /** Whether a request was, or may have been, sent and its reply did not come: what it did is not known. */
-export function isReplyLost(error: unknown): boolean {
+export function isReplyLost(failure: unknown): boolean {
+  const error = unwrapped(failure)
+  if (isSocketFailure(error)) return true
   const { name, beforeHandshake } = error as Failure
   if (name === 'MongoNetworkError' || name === 'MongoNetworkTimeoutError' || name === 'PoolClearedOnNetworkError')
     return beforeHandshake !== true && !/ECONNREFUSED|ENOTFOUND|EAI_AGAIN/.test(String((error as Failure).message))
@@ -84,10 +102,12 @@ export function isReplyLost(error: unknown): boolean {
 }
 
 /** The server does not answer, or not now. */
-export function isUnreachable(error: unknown): boolean {
+export function isUnreachable(failure: unknown): boolean {
+  const error = unwrapped(failure)
   const { name } = error as Failure
   const code = codeOf(error)
   return (
+    isSocketFailure(error) ||
     /^Mongo(Network|NetworkTimeout|ServerSelection|OperationTimeout|NotConnected)Error$/.test(String(name)) ||
     /^(PoolCleared|PoolClosed|WaitQueueTimeout|PoolClearedOnNetwork)\w*Error$/.test(String(name)) ||
     name === 'MongoPoolClearedError' ||
@@ -98,143 +118,126 @@ export function isUnreachable(error: unknown): boolean {
 }
 
 /** MongoDB's errors in the hub's codes. The texts name the server and the way out, and never what was sent. */
-export function mapMongoError(error: unknown, at: ErrorPlace, context: ErrorContext): MappedError | undefined {
+export function mapMongoError(failure: unknown, at: ErrorPlace, context: ErrorContext): MappedError | undefined {
+  const error = unwrapped(failure)
   if (!(error instanceof Error)) return undefined
   const { place } = context
   const code = codeOf(error)
   const name = error.name
   if (isWrongCredentials(error))
-    return {
-      code: 'DENIED',
-      reason: 'CREDENTIALS',
-      message: `MongoDB at ${place} does not accept the user or password, or wants one and got none. Check both, and authSource: the database that knows the user.`,
-    }
+    return make(
+      'DENIED',
+      `MongoDB at ${place} does not accept the user or password, or wants one and got none. Check both, and authSource: the database that knows the user.`,
+      { reason: 'CREDENTIALS' },
+    )
   if (code === CODES.unauthorized)
-    return {
-      code: 'DENIED',
-      reason: 'PERMISSION',
-      message: `MongoDB at ${place} does not let this user do ${at.op}${on(at)}; it needs the role readWrite on the database.`,
-    }
+    return make(
+      'DENIED',
+      `MongoDB at ${place} does not let this user do ${at.op}${on(at)}; it needs the role readWrite on the database.`,
+      { reason: 'PERMISSION' },
+    )
   if (isDuplicateKey(error))
-    return {
-      code: 'EXISTS',
-      message: `A document exists already in ${at.target ?? place}, or shares a unique key with one that does.`,
-    }
+    return make(
+      'EXISTS',
+      `A document exists already in ${at.target ?? place}, or shares a unique key with one that does.`,
+    )
   if (code !== undefined && TOO_LARGE.has(code))
-    return {
-      code: 'INVALID',
+    return make('INVALID', `A document${on(at)} would be larger than MongoDB stores (16 MiB of BSON).`, {
       reason: 'DOCUMENT_TOO_LARGE',
-      message: `A document${on(at)} would be larger than MongoDB stores (16 MiB of BSON).`,
-    }
+    })
   if (/parallel arrays/i.test(error.message) || code === CODES.parallelArrays)
-    return {
-      code: 'INVALID',
+    return make('INVALID', `Two keys of one sort or index${on(at)} run through different arrays of a document.`, {
       reason: 'PARALLEL_ARRAYS',
-      message: `Two keys of one sort or index${on(at)} run through different arrays of a document.`,
-    }
+    })
   if (
     CHANGES.has(at.op) &&
     code !== undefined &&
     [CODES.badValue, CODES.typeMismatch, CODES.pathNotViable, 9, 40, 54, 56].includes(code)
   )
-    return {
-      code: 'INVALID',
-      reason: 'CHANGE_REFUSED',
-      message: `The change cannot be made${on(at)}: ${error.message}`,
-    }
-  if (code === CODES.overflow)
-    return { code: 'INVALID', message: `MongoDB refuses a document${on(at)} that is nested too deep.` }
+    return make('INVALID', `The change cannot be made${on(at)}: ${error.message}`, { reason: 'CHANGE_REFUSED' })
+  if (code === CODES.overflow) return make('INVALID', `MongoDB refuses a document${on(at)} that is nested too deep.`)
   if (code === 121)
-    return {
-      code: 'INVALID',
-      message: `The validator of ${at.target ?? 'the collection'} in MongoDB at ${place} refuses the document.`,
-    }
+    return make(
+      'INVALID',
+      `The validator of ${at.target ?? 'the collection'} in MongoDB at ${place} refuses the document.`,
+    )
   if (code === CODES.indexOptionsConflict || code === CODES.indexKeySpecsConflict)
-    return {
-      code: 'CONFLICT',
-      reason: 'INDEX_CONFLICT',
-      message: `${at.target ?? 'The collection'} in MongoDB at ${place} has another index on these keys (${error.message}). Drop that one first.`,
-    }
+    return make(
+      'CONFLICT',
+      `${at.target ?? 'The collection'} in MongoDB at ${place} has another index on these keys (${error.message}). Drop that one first.`,
+      { reason: 'INDEX_CONFLICT' },
+    )
   if (code === CODES.writeConflict)
-    return {
-      code: 'CONFLICT',
+    return make('CONFLICT', `Another write changed the same documents of ${at.target ?? place} meanwhile; try again.`, {
       retryable: true,
-      message: `Another write changed the same documents of ${at.target ?? place} meanwhile; try again.`,
-    }
-  if (code === 14031) return { code: 'STORAGE_FULL', message: `The disk of MongoDB at ${place} is full.` }
+    })
+  if (code === 14031) return make('STORAGE_FULL', `The disk of MongoDB at ${place} is full.`)
   if (
     code === 16500 ||
     code === 50_462 ||
-    /SystemOverloadedError/.test(String((error as { errorLabels?: unknown }).errorLabels))
+    // The driver gives connections that failed the label too: those are told as unreachable.
+    (code !== undefined && /SystemOverloadedError/.test(String((error as { errorLabels?: unknown }).errorLabels)))
   )
-    return {
-      code: 'THROTTLED',
-      retryable: true,
-      message: `MongoDB at ${place} takes no more requests now; try again later.`,
-    }
+    return make('THROTTLED', `MongoDB at ${place} takes no more requests now; try again later.`, { retryable: true })
   if (name === 'MongoWriteConcernError' || code === CODES.writeConcernTimeout || code === 100)
-    return {
-      code: 'UNKNOWN',
-      reason: 'REPLY_LOST',
-      message: `MongoDB at ${place} did ${at.op}${on(at)}, but a majority did not confirm it; a failover may undo it. Read back what was written.`,
-    }
+    return make(
+      'UNKNOWN',
+      `MongoDB at ${place} did ${at.op}${on(at)}, but a majority did not confirm it; a failover may undo it. Read back what was written.`,
+      { reason: 'REPLY_LOST' },
+    )
   if (code === 50 && !WRITES.has(at.op))
-    return {
-      code: 'UNAVAILABLE',
-      retryable: true,
-      message: `MongoDB at ${place} ran out of time in ${at.op}${on(at)}.`,
-    }
+    return make('UNAVAILABLE', `MongoDB at ${place} ran out of time in ${at.op}${on(at)}.`, { retryable: true })
   const tls = tlsFault(error)
   if (tls !== undefined)
-    return {
-      code: 'UNAVAILABLE',
-      reason: 'TLS',
-      message: `The TLS connection to MongoDB at ${place} failed (${tls}). Check tls=true, the certificate's names and tlsCAFile.`,
-    }
+    return make(
+      'UNAVAILABLE',
+      `The TLS connection to MongoDB at ${place} failed (${tls}). Check tls=true, the certificate's names and tlsCAFile.`,
+      { reason: 'TLS' },
+    )
   if (name === 'MongoCompatibilityError')
-    return {
-      code: 'UNSUPPORTED',
-      reason: 'SERVER_VERSION',
-      message: `The server at ${place} speaks a version of MongoDB's protocol that the driver does not: ${error.message}`,
-    }
+    return make(
+      'UNSUPPORTED',
+      `The server at ${place} speaks a version of MongoDB's protocol that the driver does not: ${error.message}`,
+      { reason: 'SERVER_VERSION' },
+    )
   if (
     WRITES.has(at.op) &&
     (isReplyLost(error) || (name === 'MongoServerSelectionError' && context.opened && context.retriesWrites))
   )
-    return {
-      code: 'UNKNOWN',
-      reason: 'REPLY_LOST',
-      retryable: at.op === 'delete',
-      message: `The reply of MongoDB at ${place} to ${at.op}${on(at)} was lost; whether it was done is not known. Read back before you repeat it.`,
-    }
+    return make(
+      'UNKNOWN',
+      `The reply of MongoDB at ${place} to ${at.op}${on(at)} was lost; whether it was done is not known. Read back before you repeat it.`,
+      { reason: 'REPLY_LOST', retryable: at.op === 'delete' },
+    )
   if (isUnreachable(error)) {
     const other = notMongo(error)
     if (other)
-      return {
-        code: 'UNAVAILABLE',
+      return make('UNAVAILABLE', `What answers at ${place} does not speak MongoDB's protocol. Check host and port.`, {
         reason: 'NOT_THE_STORE',
-        message: `What answers at ${place} does not speak MongoDB's protocol. Check host and port.`,
-      }
-    return {
-      code: 'UNAVAILABLE',
-      reason: 'UNREACHABLE',
-      retryable: true,
-      message: `MongoDB at ${place} cannot be reached (${faultOf(error)}). Does it run, and may this machine connect? Waited at most ${context.timeout} ms (timeout).`,
-    }
+      })
+    return make(
+      'UNAVAILABLE',
+      `MongoDB at ${place} cannot be reached (${faultOf(error)}). Does it run, and may this machine connect? Waited at most ${context.timeout} ms (timeout).`,
+      { reason: 'UNREACHABLE', retryable: true },
+    )
   }
   if (notMongo(error))
-    return {
-      code: 'UNAVAILABLE',
+    return make('UNAVAILABLE', `What answers at ${place} does not speak MongoDB's protocol. Check host and port.`, {
       reason: 'NOT_THE_STORE',
-      message: `What answers at ${place} does not speak MongoDB's protocol. Check host and port.`,
-    }
+    })
   if ((code !== undefined && UNSUPPORTED.has(code)) || isTransactionRefusal(error))
-    return {
-      code: 'UNSUPPORTED',
+    return make('UNSUPPORTED', `MongoDB at ${place} cannot do ${at.op}${on(at)}: ${error.message}`, {
       reason: 'CAPABILITY',
-      message: `MongoDB at ${place} cannot do ${at.op}${on(at)}: ${error.message}`,
-    }
-  return { code: 'UNKNOWN', message: `${at.op} on MongoDB at ${place} failed: ${error.message}` }
+    })
+  return make('UNKNOWN', `${at.op} on MongoDB at ${place} failed: ${error.message}`)
+}
+
+function make(
+  code: ErrorCode,
+  message: string,
+  o: { readonly reason?: string; readonly retryable?: boolean } = {},
+): MappedError {
+  return { code, message, ...o }
 }
 
 function isTransactionRefusal(error: unknown): boolean {
@@ -269,7 +272,7 @@ function tlsFault(error: unknown): string | undefined {
 function notMongo(error: unknown): boolean {
   for (const { name, message } of behind(error))
     if (
-      /Invalid message size|Unsupported OP code|Unexpected op ?code/i.test(String(message)) ||
+      /Message size cannot be negative|Unsupported OP code|Unexpected op ?code/i.test(String(message)) ||
       name === 'MongoParseError'
     )
       return true
@@ -281,19 +284,4 @@ function faultOf(error: unknown): string {
   for (const { message, name } of behind(error))
     if (message) last = name === 'MongoServerSelectionError' ? last || message : message
   return last
-}
-
-/** A HubError with a place, for what a driver itself refuses. */
-export function refuse(
-  code: ConstructorParameters<typeof HubError>[0],
-  message: string,
-  at: ErrorPlace,
-  more: {
-    readonly reason?: string
-    readonly path?: string
-    readonly stored?: readonly string[]
-    readonly cause?: unknown
-  } = {},
-): HubError {
-  return new HubError(code, message, { at, ...more })
 }

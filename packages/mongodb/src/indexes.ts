@@ -1,6 +1,6 @@
-import type { Order } from '@tensorhub/core'
+import { HubError, type Order } from '@tensorhub/core'
 import type { Connection } from './connection.ts'
-import { CODES, codeOf, refuse } from './errors.ts'
+import { CODES, codeOf } from './errors.ts'
 
 interface Wanted {
   readonly keys: Order
@@ -83,11 +83,10 @@ export class Indexes {
       const whole =
         same !== undefined && !same.sparse && same.partialFilterExpression === undefined && same.collation === undefined
       if (whole && (!unique || same.unique === true)) return
-      throw refuse(
+      throw new HubError(
         'CONFLICT',
         `${coll} in MongoDB at ${this.#connection.place} has the index '${same?.name ?? indexName(keys)}' on the same keys with other options. Drop it (db.${coll}.dropIndex) and try again.`,
-        { scheme: 'mongodb', op: 'ensureIndex', target: coll },
-        { reason: 'INDEX_CONFLICT', cause: error },
+        { at: { scheme: 'mongodb', op: 'ensureIndex', target: coll }, reason: 'INDEX_CONFLICT', cause: error },
       )
     }
   }

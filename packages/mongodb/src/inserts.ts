@@ -1,7 +1,7 @@
-import { type Doc, encodeValue, type IndexCan, pause, throwIfAborted, type Value } from '@tensorhub/core'
+import { type Doc, encodeValue, HubError, type IndexCan, pause, throwIfAborted, type Value } from '@tensorhub/core'
 import type { ClientSession, Collection } from 'mongodb'
 import type { Connection } from './connection.ts'
-import { isDuplicateKey, isReplyLost, isUnreachable, refuse } from './errors.ts'
+import { isDuplicateKey, isReplyLost, isUnreachable } from './errors.ts'
 import { checkSize, docToBson } from './values.ts'
 
 type Stored = { _id: string }
@@ -63,32 +63,29 @@ export class Inserts {
         return
       } catch (error) {
         if (error instanceof ChangedMeanwhile)
-          throw refuse(
+          throw new HubError(
             'UNKNOWN',
             `The reply of MongoDB at ${this.#connection.place} to an insert was lost, and document '${error.id}' is there with another content: whether it is this one, changed since, is not known.`,
-            at,
-            { reason: 'REPLY_LOST', ...stored(from), cause: lost },
+            { at, reason: 'REPLY_LOST', ...stored(from), cause: lost },
           )
         if (isDuplicateKey(error)) {
           const index = from + indexOf(error)
           // While the outcome is open it may have been stored by our own first try just now.
           if (lost !== undefined && (await collection.countDocuments({ _id: docs[index]?._id as string })) > 0) continue
-          throw refuse(
+          throw new HubError(
             'EXISTS',
             `Document '${docs[index]?._id}' exists already in ${coll}, or shares a unique key with one that does.`,
-            at,
-            { path: '_id', ...stored(index), cause: error },
+            { at, path: '_id', ...stored(index), cause: error },
           )
         }
         const unsure = isReplyLost(error) || (lost !== undefined && isUnreachable(error))
         if (!unsure) throw several ? withStored(error, this.#mapped(error, at), stored(from + indexOf(error))) : error
         lost = error
         if (performance.now() + wait > until)
-          throw refuse(
+          throw new HubError(
             'UNKNOWN',
             `The reply of MongoDB at ${this.#connection.place} to an insert into ${coll} was lost, and it could not be asked again. Read back what was stored.`,
-            at,
-            { reason: 'REPLY_LOST', ...stored(from), cause: error },
+            { at, reason: 'REPLY_LOST', ...stored(from), cause: error },
           )
         await pause(wait * (0.5 + Math.random() / 2), signal, at)
       }
@@ -177,12 +174,12 @@ function withStored(
 ): unknown {
   if (mapped === undefined) return error
   const { code, message, ...more } = mapped
-  return refuse(
-    code,
-    message ?? String(error),
-    { scheme: 'mongodb', op: 'insert' },
-    { ...more, ...stored, cause: error },
-  )
+  return new HubError(code, message ?? String(error), {
+    at: { scheme: 'mongodb', op: 'insert' },
+    ...more,
+    ...stored,
+    cause: error,
+  })
 }
 
 function sameDoc(a: Doc, b: Doc): boolean {

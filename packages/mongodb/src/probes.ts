@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Db, MongoClient } from 'mongodb'
 import { CODES, codeOf, isUnreachable } from './errors.ts'
 import type { Features } from './features.ts'
+import { STREAM } from './watch.ts'
 
 export interface Abilities {
   /** A transaction that is aborted leaves nothing. */
@@ -60,7 +61,7 @@ async function rollsBack(client: MongoClient, db: Db): Promise<boolean> {
 }
 
 async function streams(db: Db): Promise<boolean> {
-  const stream = db.collection(PROBE).watch([], { batchSize: 1, maxAwaitTimeMS: 1 })
+  const stream = db.collection(PROBE).watch([], { ...STREAM, batchSize: 1, maxAwaitTimeMS: 1 })
   try {
     await stream.tryNext()
     return !stream.closed

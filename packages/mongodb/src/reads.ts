@@ -1,12 +1,13 @@
 import { type Call, type Doc, type Order, type Path, type Predicate, project } from '@tensorhub/core'
 import type { Collection, Document } from 'mongodb'
+import { isSocketFailure } from './errors.ts'
 import { compileFilter, compileOrder } from './filter.ts'
 
 /**
- * Documents a reply may carry. MongoDB itself cuts replies at 16 MiB; some compatible servers do not, and a reply of more than 48 MB is refused by the driver, so there is a bound, and
- * a smaller one where that happens. https://www.mongodb.com/docs/manual/tutorial/iterate-a-cursor/#cursor-batches
+ * Documents a reply may carry. MongoDB cuts replies at 16 MiB by itself; some compatible servers do not, so there is a bound.
+ * https://www.mongodb.com/docs/manual/tutorial/iterate-a-cursor/#cursor-batches
  */
-const BATCHES = [2000, 100, 2] as const
+const BATCH = 2000
 
 /** The matching documents; the cursor is closed when the loop is left or the signal aborts. */
 export async function* findDocs(
@@ -16,15 +17,13 @@ export async function* findDocs(
 ): AsyncGenerator<Doc, void, undefined> {
   const { filter } = compileFilter(where)
   const { fields } = o
-  const projection = fields && projectionOf(fields)
-  for (const [attempt, batchSize] of BATCHES.entries()) {
+  for (let tries = 1; ; tries++) {
     const cursor = collection.find(filter, {
-      // A sort by nothing is none; by `_id` alone it is an index scan.
       ...(o.order.length === 0 ? {} : { sort: compileOrder(o.order) }),
       ...(o.limit === undefined ? {} : { limit: o.limit }),
-      ...(projection === undefined ? {} : { projection }),
+      ...(fields === undefined ? {} : { projection: projectionOf(fields) }),
       ...(o.signal === undefined ? {} : { signal: o.signal }),
-      batchSize: Math.min(batchSize, o.limit ?? batchSize),
+      batchSize: Math.min(BATCH, o.limit ?? BATCH),
     })
     let given = 0
     try {
@@ -34,11 +33,23 @@ export async function* findDocs(
       }
       return
     } catch (error) {
-      // Begun again only from the start: afterwards it is not known where it stood.
-      if (given > 0 || attempt === BATCHES.length - 1 || !/Invalid message size/.test(String((error as Error).message)))
-        throw error
+      if (given > 0 || tries > TRIES || !isSocketFailure(error)) throw error
     } finally {
       await cursor.close()
+    }
+  }
+}
+
+/** Connections of a pool may all be dead by the time they are used. */
+const TRIES = 3
+
+/** A read once more where the socket was dead: the driver repeats reads after errors of its own, but not after Node's. */
+export async function reading<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (tries > TRIES || !isSocketFailure(error)) throw error
     }
   }
 }

@@ -1,5 +1,5 @@
 import { type IndexEvent, type Predicate, pause } from '@tensorhub/core'
-import type { ChangeStream, Collection, Document, ResumeToken } from 'mongodb'
+import { type ChangeStream, type Collection, type Document, ReadConcern, type ResumeToken } from 'mongodb'
 import { codeOf, isUnreachable } from './errors.ts'
 import { compileFilter, pinnedId } from './filter.ts'
 
@@ -7,6 +7,9 @@ import { compileFilter, pinnedId } from './filter.ts'
 const HISTORY_LOST = new Set([136, 260, 280, 286, 10334])
 /** Names of documents that wait to be looked at; beyond that the stream waits. */
 const MOST = 10_000
+
+/** The only level there is for change streams; the database's own, `local`, is refused. https://www.mongodb.com/docs/manual/changeStreams/#read-concern-majority */
+export const STREAM = { readConcern: new ReadConcern('majority') }
 
 interface Change {
   readonly operationType: string
@@ -36,6 +39,7 @@ export async function* watchChanges(
   for (let wait = 50, failing = performance.now(); ; wait = Math.min(wait * 2, 2000)) {
     const stream = collection.watch<Document, Change & Document>(pipeline, {
       ...(resumeAfter === undefined ? {} : { resumeAfter }),
+      ...STREAM,
       maxAwaitTimeMS: 1000,
     })
     const close = () => void stream.close()
