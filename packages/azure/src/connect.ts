@@ -12,7 +12,7 @@ import { type AzureConnectionOptions, type AzureOptions, invalid } from './optio
 
 /** What the caller authenticates with; `client` means that it is the client's own affair. */
 type Proof =
-  | { readonly kind: 'key'; readonly credential: StorageSharedKeyCredential }
+  | { readonly kind: 'key'; readonly credential: StorageSharedKeyCredential; readonly key: string }
   | { readonly kind: 'sas'; readonly token: string }
   | { readonly kind: 'identity' }
   | { readonly kind: 'client'; readonly client: ContainerClient }
@@ -43,6 +43,14 @@ export function targetOf(options: AzureOptions): Target {
     )
   const { service, account, proof } = serviceOf(options)
   return { service, proof, where: { host: new URL(service).host, account, container, ...expiryOf(proof) } }
+}
+
+/** Account, endpoint and secret as options that need no environment. They hold the secret. @throws INVALID as {@link targetOf}. */
+export function secretOf(options: AzureConnectionOptions): Record<string, string> {
+  const { service, account, proof } = serviceOf(options)
+  const secret: Record<string, string> =
+    proof.kind === 'key' ? { key: proof.key } : proof.kind === 'sas' ? { sasToken: proof.token } : {}
+  return { account, endpoint: service, ...secret }
 }
 
 /** Makes the client. @throws UNSUPPORTED naming `@azure/identity` where it is needed and not installed. */
@@ -132,7 +140,8 @@ function serviceOf(options: AzureConnectionOptions): Service {
 }
 
 function proofOf(account: string, key: string | undefined, sasToken: string | undefined): Proof {
-  if (key !== undefined) return { kind: 'key', credential: new StorageSharedKeyCredential(account, checkedKey(key)) }
+  if (key !== undefined)
+    return { kind: 'key', key, credential: new StorageSharedKeyCredential(account, checkedKey(key)) }
   if (sasToken === undefined) return { kind: 'identity' }
   const token = sasToken.replace(/^\?/, '')
   if (!/(^|&)sig=/.test(token)) throw invalid('sasToken is no shared access signature: it has no sig.', 'sasToken')
@@ -173,8 +182,13 @@ function ofConnectionString(text: string, path: string): Service {
   const { credential, accountName: account } = client
   const url = new URL(client.url)
   const service = `${url.origin}${url.pathname}`.replace(/\/+$/, '')
-  if (credential instanceof StorageSharedKeyCredential)
-    return { service, account: credential.accountName, proof: { kind: 'key', credential } }
+  if (credential instanceof StorageSharedKeyCredential) {
+    // The SDK keeps it to itself. Its own strings ('UseDevelopmentStorage=true') hold none: it is what the credential was made of.
+    const key =
+      /(?:^|;)\s*AccountKey=([^;]+)/i.exec(text)?.[1] ??
+      String(Reflect.get(credential, 'accountKey').toString('base64'))
+    return { service, account: credential.accountName, proof: { kind: 'key', credential, key } }
+  }
   return { service, account, proof: proofOf(account, undefined, url.search) }
 }
 

@@ -37,4 +37,10 @@ export { type HubUri, parseHubUri, printHubUri } from './query/text/uri.ts'
 export { eq, type Filter, type OpenFilter, type Operators, path } from './query/typed-filter.ts'
 export { openBlobsUrl, openIndexUrl, registerScheme, urlToHandOver } from './registry/open-url.ts'
 export { redactUrl } from './registry/redact-url.ts'
-export { readStoreUrl, type StoreUrl, type StoreUrlForm, type UrlParameterKind } from './registry/store-url.ts'
+export {
+  readStoreUrl,
+  type StoreUrl,
+  type StoreUrlForm,
+  type UrlParameterKind,
+  withUrlParameters,
+} from './registry/store-url.ts'

@@ -1,60 +1,46 @@
-import { type BlobDriver, HubError, redactUrl } from '@tensorhub/core'
+import { resolve } from 'node:path'
+import { env } from 'node:process'
+import { type BlobDriver, readStoreUrl, withUrlParameters } from '@tensorhub/core'
 import { gcs } from './driver.ts'
 
-const KNOWN = ['endpoint', 'keyFile', 'parallel', 'partSize', 'probe', 'projectId', 'timeout']
+const FORM = {
+  scheme: 'gcs',
+  example: 'gs://bucket/prefix?projectId=…',
+  parameters: {
+    endpoint: 'text',
+    keyFile: 'text',
+    parallel: 'number',
+    partSize: 'number',
+    probe: 'flag',
+    projectId: 'text',
+    timeout: 'number',
+  },
+} as const
 
 /**
  * `gs://bucket/prefix?endpoint=&keyFile=&projectId=&timeout=&partSize=&parallel=&probe=`; all parameters may be left out, and mean what the options of the same name
  * do. Credentials are never in the URL: the application-default ones, or those of the file that `keyFile` names.
+ *
+ * @throws INVALID
  */
 export function blobsFromUrl(url: string): BlobDriver {
-  const parts = /^gs:\/\/([^/?#@:]+)(?:\/([^?#]*))?(?:\?([^#]*))?$/i.exec(url)
-  if (parts === null)
-    throw invalid(`'${redactUrl(url)}' is no URL of Google Cloud Storage: gs://bucket/prefix?projectId=…`)
-  const [, bucket = '', prefix = '', query = ''] = parts
-  const given = new URLSearchParams(query)
-  for (const name of given.keys())
-    if (!KNOWN.includes(name))
-      throw invalid(`A gs: URL has no parameter '${name}'; it knows ${KNOWN.join(', ')}.`, name)
-    else if (given.get(name) === '' || given.getAll(name).length > 1)
-      throw invalid(`The parameter '${name}' must have a value, and one only.`, name)
-  const text = (name: string) => {
-    const value = given.get(name)
-    return value === null ? {} : { [name]: value }
-  }
-  const number = (name: string) => {
-    const value = given.get(name)
-    if (value === null) return {}
-    if (!/^\d{1,15}$/.test(value)) throw invalid(`The parameter '${name}' must be a whole number.`, name)
-    return { [name]: Number(value) }
-  }
-  const probe = given.get('probe')
-  if (probe !== null && probe !== 'true' && probe !== 'false')
-    throw invalid("The parameter 'probe' must be true or false.", 'probe')
-  return gcs({
-    bucket,
-    ...(prefix === '' ? {} : { prefix: decode(prefix) }),
-    ...text('endpoint'),
-    ...text('keyFile'),
-    ...text('projectId'),
-    ...number('timeout'),
-    ...number('partSize'),
-    ...number('parallel'),
-    ...(probe === null ? {} : { probe: probe === 'true' }),
-  })
+  const { name: bucket, prefix, parameters } = readStoreUrl(url, FORM)
+  return gcs({ bucket, ...(prefix === undefined ? {} : { prefix }), ...parameters })
 }
 
-function decode(prefix: string): string {
-  try {
-    return decodeURIComponent(prefix)
-  } catch {
-    throw invalid('The prefix of the gs: URL is not percent-encoded as URLs are.', 'prefix')
-  }
-}
-
-function invalid(message: string, path?: string): HubError {
-  return new HubError('INVALID', message, {
-    at: { scheme: 'gcs', op: 'open' },
-    ...(path === undefined ? {} : { path }),
+/** The URL with the endpoint, the project and the key file that this process's environment names. What is found without it (a login, a machine's account) stays to be found. */
+export async function urlToHandOver(url: string): Promise<string> {
+  const { parameters } = readStoreUrl(url, FORM)
+  const emulator = env['STORAGE_EMULATOR_HOST']
+  const endpoint = parameters.endpoint ?? (emulator && (/^https?:/i.test(emulator) ? emulator : `http://${emulator}`))
+  // An endpoint of another's is only signed in to with a key that was given.
+  const keyFile = parameters.keyFile ?? (endpoint ? undefined : env['GOOGLE_APPLICATION_CREDENTIALS'])
+  const projectId = parameters.projectId ?? env['GOOGLE_CLOUD_PROJECT']
+  return withUrlParameters(url, {
+    ...(endpoint ? { endpoint } : {}),
+    ...(keyFile ? { keyFile: resolve(keyFile) } : {}),
+    ...(projectId ? { projectId } : {}),
+    // This process has tried it out already.
+    probe: 'false',
   })
 }

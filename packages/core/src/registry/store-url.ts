@@ -81,3 +81,11 @@ function decoded(path: string, error: () => HubError): string {
     throw error()
   }
 }
+
+/** The URL with these parameters as well; those it has already are replaced. */
+export function withUrlParameters(url: string, parameters: Readonly<Record<string, string>>): string {
+  const [before = '', query = ''] = url.split(/\?(.*)/s)
+  const all = new URLSearchParams(query)
+  for (const [name, value] of Object.entries(parameters)) all.set(name, value)
+  return all.size === 0 ? before : `${before}?${all}`
+}

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { readStoreUrl } from '../../src/index.ts'
+import { readStoreUrl, withUrlParameters } from '../../src/index.ts'
 
 const form = {
   scheme: 's3',
@@ -38,4 +38,10 @@ it.each([
 it('shows no secret', () => {
   for (const url of ['s3://user:word@b', 's3://b/%zz?secretAccessKey=word', 's3://b?secretAccessKey=word&x=word'])
     expect(() => read(url)).toThrow(expect.objectContaining({ message: expect.not.stringContaining('word') }))
+})
+
+it('adds parameters, and replaces those that are there', () => {
+  expect(withUrlParameters('s3://b/p', {})).toBe('s3://b/p')
+  expect(withUrlParameters('s3://b/p', { secretAccessKey: 'a+/?' })).toBe('s3://b/p?secretAccessKey=a%2B%2F%3F')
+  expect(withUrlParameters('s3://b/p?region=x&probe=true', { probe: 'false' })).toBe('s3://b/p?region=x&probe=false')
 })

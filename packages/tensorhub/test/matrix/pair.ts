@@ -2,8 +2,10 @@ import { openBlobs, openBlobsUrl, openIndex, openIndexUrl } from '@tensorhub/cor
 import type { BlobsName, IndexName } from '@tensorhub/servers/layers'
 import { nameOfPair, type OpenPair, openPair } from '@tensorhub/servers/pairs'
 import { TensorHub } from 'tensorhub'
+import { describe, expect, it } from 'vitest'
 import { facadeSuite } from '../suite/facade-suite.ts'
 import { atEnd, type StorePair, storesOf } from '../suite/store-pair.ts'
+import { script } from '../tasks/script-folder.ts'
 
 const load = (name: string) => import(name)
 
@@ -32,5 +34,24 @@ export function pairOf(index: IndexName, blobs: BlobsName): StorePair {
 
 /** Everything the facade promises, on this pair. */
 export function matrix(index: IndexName, blobs: BlobsName): void {
-  facadeSuite(pairOf(index, blobs))
+  const pair = pairOf(index, blobs)
+  facadeSuite(pair)
+  describe(`a task's process on ${pair.name}`, () => {
+    it('opens the hub with the credentials of its runner, and finds none of them in its environment', async () => {
+      const { connect } = await pair.create()
+      const hub = await connect({ scripts: 'any' })
+      await hub.saveDataset(new Float32Array(200_000).fill(0.5), 'd')
+      await hub.createTask(
+        't',
+        await script(`
+          export default async ({ hub }) => {
+            const data = await hub.findTopDataset('d')
+            await hub.saveModel({ weights: data.map((x) => x * 2) }, 'm')
+            return { secrets: Object.keys(process.env).filter((name) => /^(AWS|GOOGLE|AZURE|STORAGE|TENSORHUB)/.test(name)) }
+          }`),
+      )
+      expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished', result: { secrets: [] } })
+      expect(await hub.findTopModel('m')).toMatchObject({ weights: new Float32Array(200_000).fill(1) })
+    })
+  })
 }
