@@ -323,7 +323,7 @@ describe('URLs and the environment', () => {
     ['probe', 'azblob://c1c/p?account=abc&key=YQ==&probe=yes', 'probe'],
     ['no container', 'azblob:///p?account=abc', 'url'],
     ['a login', 'azblob://me:YQ==@c1c/p?account=abc', 'url'],
-    ['a bad escape', 'azblob://c1c/%zz?account=abc&key=YQ==', 'url'],
+    ['a bad escape', 'azblob://c1c/%zz?account=abc&key=YQ==', 'prefix'],
   ] as const)
     it(`INVALID: ${what}`, () => {
       let error: unknown

@@ -38,7 +38,7 @@ export function readStoreUrl<const P extends Readonly<Record<string, UrlParamete
       ...(path === undefined ? {} : { path }),
     })
   const parts = /^[a-z][a-z0-9+.-]*:\/\/([^/?#@:]+)(?:\/([^?#]*))?(?:\?([^#]*))?$/i.exec(url)
-  if (parts === null) throw invalid(`'${redactUrl(url)}' is no URL of this store: ${form.example}.`)
+  if (parts === null) throw invalid(`'${redactUrl(url)}' is no URL of this store: ${form.example}.`, 'url')
   const [, name = '', path = '', query = ''] = parts
   const given = new URLSearchParams(query)
   const parameters: Record<string, string | number | boolean> = {}
