@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
-import { azure, blobsFromUrl } from '@tensorhub/azure'
+import { azure, blobsFromUrl, urlToHandOver } from '@tensorhub/azure'
 import { type BlobStore, type HubError, isHubError, openBlobs } from '@tensorhub/core'
 import { type AzureServer, freePort, startAzure } from '@tensorhub/servers'
 import { answer, azureError, captivePage, type FaultProxy, startProxy } from '@tensorhub/servers/proxy'
@@ -314,6 +314,24 @@ describe('URLs and the environment', () => {
     vi.stubEnv('AZURE_STORAGE_CONNECTION_STRING', '')
     expect(() => azure({ container })).toThrow(expect.objectContaining({ code: 'INVALID', path: 'account' }))
     await openBlobs(azure({ container, connectionString: server.connectionString })).stat('env')
+  })
+
+  it('a URL that is handed over needs nothing of the environment', async () => {
+    const bare = `azblob://${container}/handed`
+    const sas = await sasOf(server, container)
+    for (const [url, given] of [
+      [bare, { AZURE_STORAGE_CONNECTION_STRING: server.connectionString }],
+      [`${bare}?${params()}`, { AZURE_STORAGE_KEY: server.key }],
+      [`${bare}?${params()}`, { AZURE_STORAGE_SAS_TOKEN: sas }],
+      [`${bare}?${params()}&key=${encodeURIComponent(server.key)}`, {}],
+    ] as const) {
+      for (const [name, value] of Object.entries(given)) vi.stubEnv(name, value)
+      const complete = await urlToHandOver(url)
+      for (const name of Object.keys(given)) vi.stubEnv(name, '')
+      const blobs = openBlobs(blobsFromUrl(complete))
+      await blobs.write('k', 'handed over')
+      await blobs.close()
+    }
   })
 
   for (const [what, bad, path] of [

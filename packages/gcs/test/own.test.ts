@@ -1,11 +1,11 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { Storage } from '@google-cloud/storage'
 import { openBlobs, openBlobsUrl } from '@tensorhub/core'
-import { blobsFromUrl, type GcsOptions, gcs } from '@tensorhub/gcs'
+import { blobsFromUrl, type GcsOptions, gcs, urlToHandOver } from '@tensorhub/gcs'
 import { freePort, type GcsServer, startGcs } from '@tensorhub/servers'
 import { answer, type FaultProxy, gcsError, startProxy } from '@tensorhub/servers/proxy'
 import { serverSuite } from '@tensorhub/servers/suite'
@@ -146,6 +146,20 @@ await serverSuite(
       await using blobs = openBlobs(await openBlobsUrl(url, { load: () => import('@tensorhub/gcs') }))
       await blobs.write('k', 'x')
       expect(await sdk().bucket(bucket).file('a/b/k').exists()).toEqual([true])
+    })
+
+    it('a URL that is handed over needs nothing of the environment', async () => {
+      vi.stubEnv('STORAGE_EMULATOR_HOST', server.endpoint.replace('http://', ''))
+      vi.stubEnv('GOOGLE_CLOUD_PROJECT', 'a-project')
+      vi.stubEnv('GOOGLE_APPLICATION_CREDENTIALS', 'key.json')
+      const handed = new URL(await urlToHandOver('gs://a-bucket/p'))
+      expect(Object.fromEntries(handed.searchParams)).toEqual({
+        endpoint: server.endpoint,
+        projectId: 'a-project',
+        probe: 'false',
+      })
+      vi.stubEnv('STORAGE_EMULATOR_HOST', undefined)
+      expect(new URL(await urlToHandOver('gs://a-bucket/p')).searchParams.get('keyFile')).toBe(resolve('key.json'))
     })
 
     it('STORAGE_EMULATOR_HOST is followed, without credentials', async () => {

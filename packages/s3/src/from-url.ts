@@ -1,6 +1,8 @@
-import { type BlobDriver, HubError, readStoreUrl } from '@tensorhub/core'
+import { env } from 'node:process'
+import { type BlobDriver, HubError, readStoreUrl, withUrlParameters } from '@tensorhub/core'
+import { makeClient } from './client.ts'
 import { s3 } from './driver.ts'
-import type { S3Options } from './options.ts'
+import { type S3Options, settingsOf } from './options.ts'
 
 const PARAMETERS = {
   region: 'text',
@@ -24,19 +26,49 @@ const PARAMETERS = {
  * @throws INVALID for parameters it does not know.
  */
 export function blobsFromUrl(url: string): BlobDriver {
+  return s3(optionsOf(url))
+}
+
+/**
+ * The URL with region, endpoint and credentials as this process finds them (environment, profile, machine). Credentials of a session are handed over as they are now, and
+ * end when they end.
+ */
+export async function urlToHandOver(url: string): Promise<string> {
+  const options = optionsOf(url)
+  const settings = settingsOf(options)
+  const client = makeClient(options, settings)
+  try {
+    const { accessKeyId, secretAccessKey, sessionToken } = await client.config.credentials()
+    const endpoint = options.endpoint ?? (env['AWS_ENDPOINT_URL_S3'] || env['AWS_ENDPOINT_URL'])
+    return withUrlParameters(url, {
+      ...{ accessKeyId, secretAccessKey, region: await client.config.region() },
+      ...(sessionToken === undefined ? {} : { sessionToken }),
+      ...(endpoint ? { endpoint } : {}),
+      // Their defaults follow from whether an endpoint is given.
+      pathStyle: String(client.config.forcePathStyle),
+      checksums: String(settings.checksums),
+      // This process has tried it out already.
+      probe: 'false',
+    })
+  } finally {
+    client.destroy()
+  }
+}
+
+function optionsOf(url: string): S3Options {
   const { name, prefix, parameters } = readStoreUrl(url, {
     scheme: 's3',
     example: 's3://bucket/prefix?region=…',
     parameters: PARAMETERS,
   })
   const { pathStyle, accessKeyId, secretAccessKey, sessionToken, ...same } = parameters
-  const options: S3Options = { bucket: name, ...same }
-  return s3({
-    ...options,
+  return {
+    bucket: name,
+    ...same,
     ...(prefix === undefined ? {} : { prefix }),
     ...(pathStyle === undefined ? {} : { forcePathStyle: pathStyle }),
     ...credentialsOf(accessKeyId, secretAccessKey, sessionToken),
-  })
+  }
 }
 
 function credentialsOf(

@@ -1,6 +1,7 @@
 import { openBlobs, openBlobsUrl, openIndex, openIndexUrl } from '@tensorhub/core'
 import type { BlobsName, IndexName } from '@tensorhub/servers/layers'
 import { nameOfPair, type OpenPair, openPair } from '@tensorhub/servers/pairs'
+import { serverSuite, serversOf } from '@tensorhub/servers/suite'
 import { TensorHub } from 'tensorhub'
 import { describe, expect, it } from 'vitest'
 import { facadeSuite } from '../suite/facade-suite.ts'
@@ -32,11 +33,17 @@ export function pairOf(index: IndexName, blobs: BlobsName): StorePair {
   }
 }
 
-/** Everything the facade promises, on this pair. */
-export function matrix(index: IndexName, blobs: BlobsName): void {
+/** Everything the facade promises, on this pair. To be awaited at the top of a test file. */
+export async function matrix(index: IndexName, blobs: BlobsName): Promise<void> {
   const pair = pairOf(index, blobs)
-  facadeSuite(pair)
-  describe(`a task's process on ${pair.name}`, () => {
+  await serverSuite(serversOf(index, blobs), `the hub on ${pair.name}`, () => {
+    facadeSuite(pair)
+    scriptsOf(pair)
+  })
+}
+
+function scriptsOf(pair: StorePair): void {
+  describe("a task's process", () => {
     it('opens the hub with the credentials of its runner, and finds none of them in its environment', async () => {
       const { connect } = await pair.create()
       const hub = await connect({ scripts: 'any' })

@@ -1,3 +1,3 @@
 import { matrix } from './pair.ts'
 
-matrix('sqlite', 'azure')
+await matrix('sqlite', 'azure')

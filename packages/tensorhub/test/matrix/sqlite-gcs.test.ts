@@ -1,3 +1,3 @@
 import { matrix } from './pair.ts'
 
-matrix('sqlite', 'gcs')
+await matrix('sqlite', 'gcs')
