@@ -8,13 +8,6 @@ const CREDENTIALS = new Set([
   ...['XAdminUserNotFound', 'MissingSecurityHeader'],
 ])
 const DIGEST = new Set(['BadDigest', 'XAmzContentSHA256Mismatch', 'InvalidDigest', 'XAmzContentChecksumMismatch'])
-const FULL = new Set([
-  'QuotaExceeded',
-  'InsufficientStorage',
-  'XMinioStorageFull',
-  'XMinioAdminBucketQuotaExceeded',
-  'XRgwQuotaExceeded',
-])
 const REGION = new Set([
   ...['PermanentRedirect', 'TemporaryRedirect', 'AuthorizationHeaderMalformed', 'IllegalLocationConstraintException'],
   ...['IncorrectEndpoint', 'InvalidRegionName'],
@@ -107,6 +100,7 @@ function answered(error: S3Failure, what: string, place: string, said: string, b
       `${place} is in another region${region === undefined ? '' : `: give region '${region}'`} (${said}); with an endpoint, name that region's.`,
       { reason: 'REGION' },
     )
+  if (error.isFull) return make('STORAGE_FULL', `${place} is full or over its quota (${said}); nothing was stored.`)
   if (error.isBusy)
     return make(
       'THROTTLED',
@@ -120,8 +114,6 @@ function answered(error: S3Failure, what: string, place: string, said: string, b
       'INTEGRITY',
       `${what}: what arrived at ${place} is not of the hash that was given (${said}); nothing was stored.`,
     )
-  if (FULL.has(code) || status === 507)
-    return make('STORAGE_FULL', `${place} is full or over its quota (${said}); nothing was stored.`)
   if (PATHS.has(code))
     return make(
       'INVALID',

@@ -55,15 +55,22 @@ export class S3Failure extends Error {
 
   /** Whether the server may have done what was asked although the reply did not say so. */
   get doubtful(): boolean {
+    // A body that could not be handed over whole is not taken: the request said how long it is.
     if (this.kind === 'broken') return this.code !== 'EPIPE'
-    return this.kind === 'answered' && (this.status ?? 0) >= 500 && this.status !== 501
+    return this.kind === 'answered' && (this.status ?? 0) >= 500 && this.status !== 501 && !this.isFull
   }
 
   /** Whether the same request may succeed later. */
   get transient(): boolean {
     if (this.kind === 'unreachable' || this.kind === 'broken') return true
     if (this.kind !== 'answered') return false
+    if (this.isFull) return false
     return this.clockCorrected || this.isBusy || this.isConflict || this.code === 'RequestTimeout' || this.doubtful
+  }
+
+  /** No room, or no more of the quota. */
+  get isFull(): boolean {
+    return this.status === 507 || FULL.has(this.code)
   }
 
   get isBusy(): boolean {
@@ -89,6 +96,9 @@ export class S3Failure extends Error {
   }
 }
 
+const FULL = new Set([
+  ...['QuotaExceeded', 'InsufficientStorage', 'XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded'],
+])
 const BUSY = new Set([
   ...['SlowDown', 'Throttling', 'ThrottlingException', 'TooManyRequests', 'RequestLimitExceeded', 'ServiceUnavailable'],
   ...['BandwidthLimitExceeded', 'RequestThrottled', 'SlowDownRead', 'SlowDownWrite'],

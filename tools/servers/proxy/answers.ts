@@ -7,7 +7,7 @@ import { type MongoMessage, OP_MSG, OP_QUERY } from './mongodb-frames.ts'
 export function httpReply({ status, headers = {}, body = '' }: HttpAnswer, method: string): Buffer {
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}`,
-    `date: ${new Date().toUTCString()}`,
+    ...('date' in headers ? [] : [`date: ${new Date().toUTCString()}`]),
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     ...(status === 204 || status === 304 ? [] : [`content-length: ${Buffer.byteLength(body)}`]),
   ]
