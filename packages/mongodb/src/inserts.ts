@@ -1,5 +1,6 @@
 import { type Doc, encodeValue, HubError, type IndexCan, pause, throwIfAborted, type Value } from '@tensorhub/core'
 import type { ClientSession, Collection } from 'mongodb'
+import { brokenConnections } from './broken-connections.ts'
 import type { Connection } from './connection.ts'
 import { isDuplicateKey, isReplyLost, isUnreachable } from './errors.ts'
 import { checkSize, docToBson } from './values.ts'
@@ -49,6 +50,8 @@ export class Inserts {
     const several = docs.length > 1
     const until = performance.now() + this.#connection.timeout
     const stored = (n: number) => (several ? { stored: docs.slice(0, n).map((doc) => doc._id) } : {})
+    const { client } = this.#connection.opened
+    const broken = brokenConnections(client)
     let from = 0
     let lost: unknown
     for (let wait = 50; ; wait = Math.min(wait * 2, 2000)) {
@@ -70,6 +73,8 @@ export class Inserts {
           )
         if (isDuplicateKey(error)) {
           const index = from + indexOf(error)
+          // A server that was restarted may not know that the driver's second request is the first one again.
+          if (lost === undefined && brokenConnections(client) !== broken) lost = error
           // While the outcome is open it may have been stored by our own first try just now.
           if (lost !== undefined && (await collection.countDocuments({ _id: docs[index]?._id as string })) > 0) continue
           throw new HubError(

@@ -42,6 +42,21 @@ for (const standalone of [true, false]) {
       await expect(index.insert('c', [{ _id: 'd0', n: 7 }])).rejects.toMatchObject({ code: 'EXISTS' })
     })
 
+    it('an insert that the driver repeats to a server which has forgotten the first request is no EXISTS', async () => {
+      const index = open()
+      await index.open()
+      const lost = proxy.on({ operation: 'insert' }, loseReply(), { times: 1 })
+      const forgot = proxy.on({ operation: 'insert' }, answer({ code: 11000, errmsg: 'E11000 duplicate key' }), {
+        times: 1,
+      })
+      await index.insert('c', [{ _id: 'a', n: 1 }])
+      expect(lost.hits).toBe(1)
+      // A standalone server is not asked twice by the driver: there the document is looked for.
+      expect(forgot.hits).toBe(standalone ? 0 : 1)
+      proxy.clearRules()
+      expect(await index.count('c', where({}))).toBe(1)
+    })
+
     it('an insert of many whose reply is lost is whole', async () => {
       const index = open()
       await index.open()
