@@ -7,7 +7,7 @@ export interface GridFsOptions extends ConnectionOptions {
   readonly bucket?: string
   /** Prepended to every key, joined by `/`: several stores in one bucket. Default none. */
   readonly prefix?: string
-  /** Bytes of one chunk document, from 1 KiB to 15 MiB. Blobs that are there keep theirs. Default 1 MiB. */
+  /** Bytes of one chunk document, from 1 KiB to 15 MiB. Blobs that are there keep theirs. Default 2 MiB: fewer and larger documents cost the server less, smaller ones waste less of a range. */
   readonly chunkSizeBytes?: number
   /** Requests with chunks in flight at once, of all calls together; each takes one connection of the client's pool. Default 16. */
   readonly parallel?: number
@@ -34,7 +34,7 @@ const NAMES = [...CONNECTION_OPTIONS, 'bucket', 'prefix', 'chunkSizeBytes', 'par
 export function bucketOf(o: GridFsOptions): Bucket {
   const extra = Object.keys(o).find((name) => !NAMES.includes(name))
   if (extra !== undefined) throw invalid(extra, `is not known; known are ${NAMES.join(', ')}`)
-  const { bucket = 'tensorhub', prefix = '', chunkSizeBytes = MIB, parallel = 16 } = o
+  const { bucket = 'tensorhub', prefix = '', chunkSizeBytes = 2 * MIB, parallel = 16 } = o
   // Names that MongoDB refuses, or that hide: https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
   if (typeof bucket !== 'string' || !/^[A-Za-z_][\w.-]{0,99}$/.test(bucket) || bucket.startsWith('system.'))
     throw invalid('bucket', `is a name of letters, digits, '.', '_' and '-', at most 100, not '${String(bucket)}'`)
