@@ -168,10 +168,11 @@ function compare(
     events.push({ _id, op: 'delete' })
   }
   for (const [_id, rev] of now) {
-    if (!known.has(_id)) {
-      const became = kinds.get(_id)
-      events.push({ _id, op: became !== undefined && !became.has('insert') ? 'update' : 'insert' })
-    } else if (known.get(_id) !== rev || kinds.get(_id)?.has('insert')) events.push({ _id, op: 'update' })
+    const became = kinds.get(_id)
+    if (!known.has(_id)) events.push({ _id, op: became !== undefined && !became.has('insert') ? 'update' : 'insert' })
+    // Known, and inserted since: either anew, or between the opening of the stream and the first look, which then saw it already.
+    else if (became?.has('insert')) events.push({ _id, op: became.has('delete') ? 'update' : 'insert' })
+    else if (known.get(_id) !== rev) events.push({ _id, op: 'update' })
     known.set(_id, rev)
   }
   return events
