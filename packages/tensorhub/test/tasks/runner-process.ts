@@ -1,21 +1,38 @@
+import { appendFileSync } from 'node:fs'
+import { isHubError } from '@tensorhub/core'
 import { TensorHub } from '../../src/index.ts'
 
 /**
- * A runner as a process of its own: `node runner-process.ts <folder> <stop: idle | never> [handlers]`. Prints one JSON line an
- * outcome, with the most memory it ever had. Ends by itself on SIGTERM, giving back what it runs. */
-const [folder, stop, kind] = process.argv.slice(2) as [string, 'idle' | 'never', 'handlers' | undefined]
-const hub = await TensorHub.connect(folder, {
+ * A runner as a process of its own: `node runner-process.ts <stop: idle | never> <kind: scripts | any | handlers> [work folder]`; its hub is named by
+ * TENSORHUB_URL. Prints one JSON line an outcome, with the most memory it ever had. Ends by itself on SIGTERM, giving back what it runs. */
+const [stop, kind, workDir] = process.argv.slice(2) as ['idle' | 'never', 'scripts' | 'any' | 'handlers', string?]
+
+/** Its start is written before its end can be: one line a start, whole whenever the process dies. */
+function handler(task: { id: string; attempt: number; hyperParameters: Readonly<Record<string, unknown>> }) {
+  const { n, starts } = task.hyperParameters
+  if (typeof starts === 'string')
+    appendFileSync(
+      starts,
+      `${JSON.stringify({ task: task.id, attempt: task.attempt, runner: process.pid, at: Date.now() })}\n`,
+    )
+  return { n, pid: process.pid, attempt: task.attempt }
+}
+
+const hub = await TensorHub.connect({
   projectName: 'tutorial',
-  ...(kind === 'handlers'
-    ? { scripts: { handlers: { t: ({ hyperParameters }) => ({ n: hyperParameters['n'], pid: process.pid }) } } }
-    : {}),
+  ...(workDir === undefined ? {} : { workDir }),
+  ...(kind === 'handlers' ? { scripts: { handlers: { t: handler } } } : kind === 'any' ? { scripts: 'any' } : {}),
 })
 const stopping = new AbortController()
 process.once('SIGTERM', () => stopping.abort(new Error('SIGTERM')))
 const { signal } = stopping
 process.stdout.write('ready\n')
 while (!signal.aborted) {
-  const outcome = await hub.runTopTask('t', { signal })
+  const outcome = await hub.runTopTask('t', { signal }).catch((error: unknown) => {
+    // Told to end while it asked for a task.
+    if (signal.aborted && isHubError(error, 'ABORTED')) return false as const
+    throw error
+  })
   if (outcome !== false)
     process.stdout.write(
       `${JSON.stringify({ id: outcome.task._id, status: outcome.status, attempt: outcome.attempt, rss: process.resourceUsage().maxRSS * 1024 })}\n`,

@@ -26,12 +26,25 @@ export interface Runner {
   readonly end: Promise<number | NodeJS.Signals | null>
 }
 
-/** Starts a runner in a process of its own; killed after the test. */
-export function startRunner(folder: string, stop: 'idle' | 'never', kind = 'scripts'): Runner {
+/**
+ * Starts a runner in a process of its own; killed after the test.
+ *
+ * @param hub A folder or URL; it travels in the environment, as what may hold a password does.
+ * @param workDir Where its scripts lie; needed unless the hub is a folder.
+ */
+export function startRunner(
+  hub: string,
+  stop: 'idle' | 'never',
+  kind: 'scripts' | 'any' | 'handlers' = 'scripts',
+  workDir?: string,
+): Runner {
   const child = spawn(
     process.execPath,
-    [fileURLToPath(new URL('./runner-process.ts', import.meta.url)), folder, stop, kind],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+    [
+      ...[fileURLToPath(new URL('./runner-process.ts', import.meta.url)), stop, kind],
+      ...(workDir === undefined ? [] : [workDir]),
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, TENSORHUB_URL: hub } },
   )
   started.push(child)
   const lines: RunnerLine[] = []
