@@ -8,6 +8,11 @@ export interface Kill {
    * hears of it.
    */
   readonly when: 'before' | 'during' | 'after'
+  /**
+   * With `during`: ms that the process lives on, so that a request to a server is on its way, or applied and not answered. 0 (the default): it dies before
+   * its next step.
+   */
+  readonly pause?: number
 }
 
 export const MOMENTS: readonly Kill['when'][] = ['before', 'during', 'after']
@@ -59,12 +64,15 @@ export class KillingStores {
   }
 
   async #change(call: () => Promise<unknown>): Promise<unknown> {
-    const here = this.#armed && ++this.#changes === this.#kill?.at ? this.#kill.when : undefined
-    if (here === 'before') die()
+    const here = this.#armed && ++this.#changes === this.#kill?.at ? this.#kill : undefined
+    if (here?.when === 'before') die()
     const result = call()
-    if (here === 'during') die()
+    if (here?.when === 'during') {
+      if (!here.pause) die()
+      setTimeout(die, here.pause)
+    }
     const value = await result
-    if (here === 'after') die()
+    if (here !== undefined) die()
     return value
   }
 }
