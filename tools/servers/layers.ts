@@ -88,9 +88,11 @@ export const BLOBS = {
       const server = await startGcs()
       const { endpoint, projectId } = server
       const bucket = once('tensorhub')
-      // The real one is no emulator: with this set its client would sign nothing. Before the client is made: it heeds this above `apiEndpoint`.
-      if (new URL(endpoint).hostname !== 'storage.googleapis.com') env['STORAGE_EMULATOR_HOST'] = endpoint
+      // The client heeds it above `apiEndpoint`: that of an earlier server must not be there.
+      delete env['STORAGE_EMULATOR_HOST']
       await new Storage({ apiEndpoint: endpoint, projectId }).createBucket(bucket)
+      // The real one is no emulator: with this set its client would sign nothing.
+      if (new URL(endpoint).hostname !== 'storage.googleapis.com') env['STORAGE_EMULATOR_HOST'] = endpoint
       return { server, close: server.stop, newUrl: async () => `gs://${bucket}/${once('hub')}?projectId=${projectId}` }
     },
   },

@@ -3,8 +3,9 @@ import type { IndexDriver } from '@tensorhub/core'
 import type { TensorHub } from '../../src/index.ts'
 import { LARGE, noise } from '../suite/values.ts'
 
+const pieces = () => Array.from({ length: 3 }, (_, i) => new Uint8Array(noise(1024 * 1024, 40 + i).buffer))
 async function* film() {
-  for (let i = 0; i < 3; i++) yield new Uint8Array(noise(1024 * 1024, 40 + i).buffer)
+  yield* pieces()
 }
 const manyTensors = () => Array.from({ length: 4000 }, (_, i) => new Float32Array([i, i]))
 
@@ -35,10 +36,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   },
   'save dataset, a stream': {
     act: ({ hub }) => hub.saveDataset(film(), 'new'),
-    saved: async (hub) => [
-      await hub.findTopDataset('new'),
-      new Uint8Array(Buffer.concat(await Array.fromAsync(film()))),
-    ],
+    saved: async (hub) => [await hub.findTopDataset('new'), new Uint8Array(Buffer.concat(pieces()))],
   },
   'save dataset, small': {
     act: ({ hub }) => hub.saveDataset([1, 2, 3], 'new'),
