@@ -19,7 +19,10 @@ import { allocate } from './memory.ts'
 import { ChunkReader, inlineBytes, type LoadOptions } from './reader.ts'
 import { parseSafetensors, TREE } from './safetensors.ts'
 import { decodeValue } from './value-codec.ts'
-import { ContentWriter, IN_FLIGHT, type SavedDoc, type SaveOptions } from './writer.ts'
+import { ContentWriter, type SavedDoc, type SaveOptions } from './writer.ts'
+
+/** Bytes of another store's chunks in memory at once, on their way here. */
+const ADOPTED_AT_ONCE = 64 * 1024 * 1024
 
 /** One pool of threads serves every hub of the process. */
 const pool = new HashPool()
@@ -43,7 +46,7 @@ export class ContentStore {
     this.#reader = new ChunkReader(o.blobs, pool)
     const rows = new ChunkRows(o.index, o.blobs)
     this.#writer = new ContentWriter(o.index, rows, this.#reader, pool)
-    this.#adopter = { writer: this.#writer, rows, limiter: new Limiter(IN_FLIGHT), underWay: new Map() }
+    this.#adopter = { writer: this.#writer, rows, limiter: new Limiter(ADOPTED_AT_ONCE), underWay: new Map() }
   }
 
   /** Saves a value and its document. @throws INVALID (unsupported value, or one that was changed meanwhile), STORAGE_FULL, ABORTED, CONFLICT (retryable). */

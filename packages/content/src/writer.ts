@@ -63,12 +63,12 @@ export const LIMITS: Limits = { inline: 8 * 1024, small: 64 * 1024, manifest: 25
 const HERE = 256 * 1024
 /** A tree longer than this is stored as a chunk. */
 const TREE_INLINE = 16 * 1024
-/** Bytes on their way to the store at once. */
-export const IN_FLIGHT = 64 * 1024 * 1024
+/** Bytes of a value on their way to the store at once: the caller's own memory, so they cost none. Eight slices: eight connections to a store that is far away. */
+const IN_FLIGHT = 128 * 1024 * 1024
 /** Chunks are placed as soon as there are so many bytes of them: new ones are uploaded while others are hashed. */
 export const BATCH = 16 * 1024 * 1024
 /** So many while all turn out to be stored already: pinning them is a durable commit a batch and nothing else. */
-const BATCH_HELD = 3 * IN_FLIGHT
+const BATCH_HELD = 192 * 1024 * 1024
 /** So many chunks are placed at once at most. */
 const BATCH_CHUNKS = 64
 /** How often a save that lost a race with a collector begins again. */
