@@ -5,6 +5,7 @@ import {
   HubError,
   type IndexStore,
   isHubError,
+  isMissingBlob,
   type Predicate,
   type Progress,
 } from '@tensorhub/core'
@@ -137,8 +138,9 @@ async function verdict(
   try {
     return await look()
   } catch (error) {
-    if (isHubError(error, 'INTEGRITY') || isHubError(error, 'NOT_FOUND') || isHubError(error, 'UNSUPPORTED'))
-      return { code: error.code === 'NOT_FOUND' ? 'INTEGRITY' : error.code, message: error.message }
+    if (isHubError(error, 'INTEGRITY') || isHubError(error, 'UNSUPPORTED'))
+      return { code: error.code, message: error.message }
+    if (isMissingBlob(error)) return { code: 'INTEGRITY', message: error.message }
     throw error
   }
 }

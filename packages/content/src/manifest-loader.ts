@@ -1,4 +1,4 @@
-import { type BlobStore, type Call, HubError, isHubError } from '@tensorhub/core'
+import { type BlobStore, type Call, HubError, isHubError, isMissingBlob } from '@tensorhub/core'
 import { hashHere } from './hashing.ts'
 import { checkManifest, type FullManifest, isRef } from './manifest.ts'
 
@@ -21,11 +21,12 @@ export class ManifestLoader {
       // Callers hand over their own options; the blob store takes the signal only.
       bytes = await this.#blobs.bytes(key, call.signal ? { signal: call.signal } : {})
     } catch (error) {
-      if (!isHubError(error, 'NOT_FOUND') && !isHubError(error, 'RANGE')) throw error
+      const missing = isMissingBlob(error)
+      if (!missing && !isHubError(error, 'RANGE')) throw error
       throw new HubError('INTEGRITY', `The manifest '${key}' of ${target} is missing or cut off.`, {
         at,
         cause: error,
-        ...(isHubError(error, 'NOT_FOUND') ? { reason: 'MANIFEST_MISSING' } : {}),
+        ...(missing ? { reason: 'MANIFEST_MISSING' } : {}),
       })
     }
     if (bytes.byteLength !== size || hashHere(bytes) !== id)

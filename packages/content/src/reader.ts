@@ -1,5 +1,13 @@
 import { crc32 } from 'node:zlib'
-import { type BlobStore, type Call, HubError, isHubError, type Progress, throwIfAborted } from '@tensorhub/core'
+import {
+  type BlobStore,
+  type Call,
+  HubError,
+  isHubError,
+  isMissingBlob,
+  type Progress,
+  throwIfAborted,
+} from '@tensorhub/core'
 import { codecOf, decodeChunk } from './chunk-codec.ts'
 import type { EncodedChunk } from './chunk-rows.ts'
 import type { Dtype } from './dtypes.ts'
@@ -131,7 +139,7 @@ export class ChunkReader {
       }
     } catch (error) {
       if (isHubError(error, 'RANGE')) throw damaged(chunk, 'it is shorter than it was', error)
-      if (isHubError(error, 'NOT_FOUND'))
+      if (isMissingBlob(error))
         throw new HubError('INTEGRITY', `The chunk '${chunk.key}' is missing from the blob store.`, {
           at,
           reason: 'CHUNK_MISSING',

@@ -1,7 +1,7 @@
 export { BlobStore, openBlobs } from './blob-layer/blob-store.ts'
 export { type BlobBody, bytesOfBody, exactSize, streamOfBody } from './blob-layer/body.ts'
 export { type ContinuedBodyOptions, continuedBody } from './blob-layer/continued-body.ts'
-export { checkKey, checkPrefix } from './blob-layer/key.ts'
+export { checkKey, checkPrefix, isKey } from './blob-layer/key.ts'
 export type { PartLimits } from './blob-layer/part-sizes.ts'
 export { type ReadRangesOptions, readRanges } from './blob-layer/read-ranges.ts'
 export { type PartUpload, type PartUploadOptions, uploadInParts } from './blob-layer/upload-in-parts.ts'

@@ -6,10 +6,10 @@ import {
   type BlobInfo,
   type ByteRange,
   type Call,
-  checkKey,
   continuedBody,
   HubError,
   isHubError,
+  isKey,
   type Precondition,
   readRanges,
   retrying,
@@ -426,13 +426,4 @@ function changed(key: string): HubError {
   return new HubError('CONFLICT', `Blob '${key}' has another version by now.`, {
     at: { scheme: 'gcs', op: 'read', target: key },
   })
-}
-
-function isKey(text: string): boolean {
-  try {
-    checkKey(text)
-    return true
-  } catch {
-    return false
-  }
 }

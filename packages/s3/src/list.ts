@@ -1,13 +1,5 @@
 import { ListObjectsV2Command } from '@aws-sdk/client-s3'
-import {
-  type BlobInfo,
-  type Call,
-  checkKey,
-  compareStrings,
-  HubError,
-  isHubError,
-  throwIfAborted,
-} from '@tensorhub/core'
+import { type BlobInfo, type Call, compareStrings, HubError, isKey, throwIfAborted } from '@tensorhub/core'
 import { versionOf } from './blob-info.ts'
 import type { Bucket } from './bucket.ts'
 
@@ -67,14 +59,4 @@ export async function* list(
 /** As URLs of forms are: a space is `+`. */
 function decoded(key: string): string {
   return decodeURIComponent(key.replaceAll('+', ' '))
-}
-
-export function isKey(name: string): boolean {
-  try {
-    checkKey(name)
-    return true
-  } catch (error) {
-    if (isHubError(error, 'INVALID')) return false
-    throw error
-  }
 }

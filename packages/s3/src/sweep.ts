@@ -5,10 +5,9 @@ import {
   type ListMultipartUploadsCommandOutput,
   ListPartsCommand,
 } from '@aws-sdk/client-s3'
-import { type Call, throwIfAborted } from '@tensorhub/core'
+import { type Call, isKey, throwIfAborted } from '@tensorhub/core'
 import type { Bucket } from './bucket.ts'
 import { S3Failure } from './failure.ts'
-import { isKey } from './list.ts'
 import type { Reply } from './requests.ts'
 
 interface Unfinished {

@@ -9,7 +9,7 @@ import type {
   WriteOptions,
 } from '../contracts/blob-driver.ts'
 import type { Call } from '../contracts/driver.ts'
-import { type ErrorPlace, HubError, isHubError } from '../errors/hub-error.ts'
+import { type ErrorPlace, HubError, isMissingBlob } from '../errors/hub-error.ts'
 import { asHubError, withMappedErrors } from '../errors/wrap.ts'
 import { Lifecycle } from '../lifecycle/lifecycle.ts'
 import { type BlobBody, bytesOfBody, exactSize, streamOfBody } from './body.ts'
@@ -68,7 +68,7 @@ export class BlobStore implements AsyncDisposable {
       await this.stat(key, o)
       return true
     } catch (error) {
-      if (isHubError(error, 'NOT_FOUND') && error.reason !== 'NO_BUCKET') return false
+      if (isMissingBlob(error)) return false
       throw error
     }
   }

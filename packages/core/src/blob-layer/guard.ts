@@ -2,8 +2,11 @@ import type { BlobCan, ByteRange, Precondition, SignOptions, WriteOptions } from
 import { type ErrorPlace, HubError } from '../errors/hub-error.ts'
 import { tooLarge } from './part-sizes.ts'
 
-/** What metadata may hold together, names and values: S3 takes 2 KiB, the others more. https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html */
-const META_BYTES = 2048
+/**
+ * What metadata may hold together, names and values: S3 takes 2 KiB, the others more, less what a driver adds of its own (a mark of the write).
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+ */
+const META_BYTES = 2048 - 128
 
 /** Options that are malformed, or that no blob store knows: INVALID, so that none is silently ignored. */
 export function checkWriteForm(o: WriteOptions, at: ErrorPlace): void {

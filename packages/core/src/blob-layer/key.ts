@@ -28,6 +28,16 @@ export function checkKey(key: string): string {
   return key
 }
 
+/** Whether {@link checkKey} takes it: what others keep in a bucket under names that are no keys is no blob. */
+export function isKey(name: string): boolean {
+  try {
+    checkKey(name)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Checks a prefix to list: the beginning of a key, or empty; no segment is `..`, and none but the last is empty or `.`. @throws INVALID */
 export function checkPrefix(prefix: string): string {
   const segments = typeof prefix === 'string' ? prefix.split('/') : []

@@ -92,6 +92,11 @@ export function isHubError(error: unknown, code?: ErrorCode): error is HubError 
   )
 }
 
+/** Whether a blob is missing, in a store that is there: a bucket that is not says nothing of its blobs. */
+export function isMissingBlob(error: unknown): error is HubError {
+  return isHubError(error, 'NOT_FOUND') && error.reason !== 'NO_BUCKET'
+}
+
 /** The error of an aborted call; `cause` is the signal's reason. */
 export function abortError(signal: AbortSignal, at?: ErrorPlace): HubError {
   return new HubError('ABORTED', 'The operation was aborted.', { cause: signal.reason, ...(at ? { at } : {}) })
