@@ -10,11 +10,22 @@ const report = (...assertionResults: ReturnType<typeof suite>): Report => ({
 const index = suite('index conformance: a', 'passed', 'failed')
 const blobs = suite('blob conformance: a', 'passed')
 
-describe('the list of conformance suites', () => {
+const pair = (status: string) => [
+  { ancestorTitles: ['the hub on MongoDB and S3', 'the facade on MongoDB and S3', 'models'], status },
+]
+
+describe('the list of suites', () => {
   it('is content with a run that has all of them, whole', () => {
     const own = { ancestorTitles: ['something else'], status: 'skipped' }
     expect(problemsOf(report(...index, ...blobs, own), expected, '/repo/')).toEqual([])
     expect(problemsOf(report(...index, ...blobs), expected, '/repo')).toEqual([])
+  })
+
+  it('holds pairs of stores to it by the suite inside, whatever it stands in', () => {
+    const file = { 'packages/a/test/conformance.test.ts': ['the facade on MongoDB and S3'] }
+    expect(problemsOf(report(...pair('passed')), file, '/repo')).toEqual([])
+    expect(problemsOf(report(...pair('skipped')), file, '/repo').join()).toMatch(/1 of 1 tests did not run/)
+    expect(problemsOf(report(), file, '/repo').join()).toMatch(/the facade on MongoDB and S3: did not run/)
   })
 
   it.each<[string, Report, RegExp]>([
@@ -27,6 +38,11 @@ describe('the list of conformance suites', () => {
       /1 of 2 tests/,
     ],
     ['one that nobody listed', report(...index, ...blobs, ...suite('index properties: b', 'passed')), /b: is not in/],
+    [
+      'a pair of stores that nobody listed',
+      report(...index, ...blobs, ...pair('passed')),
+      /on MongoDB and S3: is not in/,
+    ],
   ])('notices %s', (_, run, problem) => {
     expect(problemsOf(run, expected, '/repo').join('\n')).toMatch(problem)
   })

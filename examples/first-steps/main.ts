@@ -1,7 +1,8 @@
 // main.ts
 import { TensorHub } from 'tensorhub'
 
-const hub = await TensorHub.connect({ projectName: 'tutorial' }) // in the folder .tensorhub
+// In the folder .tensorhub, or where the environment says. Its tasks are our own, so any script of it may run here.
+const hub = await TensorHub.connect({ projectName: 'tutorial', scripts: 'any' })
 const x = Float64Array.from({ length: 50 }, (_, i) => i / 50)
 await hub.saveDataset({ x, y: x.map((value) => 3 * value) }, 'line', { version: '1.0' })
 

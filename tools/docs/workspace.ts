@@ -27,8 +27,8 @@ export interface Workspace extends Disposable {
 /** Makes the folder, with the repository's compiler settings in its tsconfig.json. */
 export function makeWorkspace(): Workspace {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'tensorhub-docs-')))
-  const packages = readdirSync(join(ROOT, 'packages'))
-    .map((name) => join(ROOT, 'packages', name))
+  const packages = ['packages', 'examples']
+    .flatMap((group) => readdirSync(join(ROOT, group)).map((name) => join(ROOT, group, name)))
     .filter((path) => existsSync(join(path, 'package.json')))
   for (const path of packages) link(folder, manifestOf(path).name, path)
   for (const path of [ROOT, ...packages]) {

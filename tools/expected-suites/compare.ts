@@ -7,13 +7,14 @@ export interface Report {
   }[]
 }
 
-/** The suites of a file, e.g. `index conformance: sqlite`. */
+/** The suites of a file, e.g. `index conformance: sqlite`, `the facade on MongoDB and S3`. */
 export type Expected = Readonly<Record<string, readonly string[]>>
 
-const SUITE = /^(index conformance|blob conformance|index properties): /
+/** Conformance, and what runs on each pair of stores. */
+const SUITE = /^(?:(?:index|blob) conformance|index properties): |^(?:the facade|a task's process|F6) on |^copyTo from /
 
 /**
- * What is wrong with the conformance suites of a whole run: one that did not run, ran in part, or runs without being listed. A suite that is switched off
+ * What is wrong with the suites of a whole run: one that did not run, ran in part, or runs without being listed. A suite that is switched off
  * passes silently otherwise (keyv#1965–1967 found suites that had been off for years).
  */
 export function problemsOf(report: Report, expected: Expected, root: string): string[] {

@@ -43,6 +43,10 @@ print('')
 for (const row of rows) print(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
 print('\nFor hubs and tests in another shell:\n')
 for (const line of exportsOf(started)) print(line)
+const urlOf = (store: Started['store']) => started.find((one) => one.store === store)?.url
+const [index, blobs] = [urlOf('mongodb'), urlOf('s3')]
+if (index !== undefined && blobs !== undefined)
+  print(`\nThe demo on MongoDB and S3, there:\n\nnpm run demo -- --quick --index '${index}' --blobs '${blobs}'`)
 for (const line of missing) print(`\nmissing, ${line}`)
 print('\nCtrl-C stops them and removes their data.')
 

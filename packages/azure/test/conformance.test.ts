@@ -13,22 +13,22 @@ const runner = { afterAll, beforeAll, describe, it }
 const KIB = 1024
 
 blobConformance(
-  'azure',
+  'azure (Azurite)',
   harness(() => server, byKey),
   runner,
 )
 blobConformance(
-  'azure, small parts',
+  'azure (Azurite), small parts',
   harness(() => server, byKey, { partSize: 256 * KIB }),
   runner,
 )
 blobConformance(
-  'azure, a client given',
+  'azure (Azurite), a client given',
   harness(() => server, byClient, { prefix: 'some/where', partSize: 512 * KIB }),
   runner,
 )
 blobConformance(
-  'azure, a SAS token',
+  'azure (Azurite), a SAS token',
   harness(() => server, bySas, { prefix: 'here', partSize: 512 * KIB }),
   runner,
 )

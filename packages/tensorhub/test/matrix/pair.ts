@@ -43,7 +43,7 @@ export async function matrix(index: IndexName, blobs: BlobsName): Promise<void> 
 }
 
 function scriptsOf(pair: StorePair): void {
-  describe("a task's process", () => {
+  describe(`a task's process on ${pair.name}`, () => {
     it('opens the hub with the credentials of its runner, and finds none of them in its environment', async () => {
       const { connect } = await pair.create()
       const hub = await connect({ scripts: 'any' })

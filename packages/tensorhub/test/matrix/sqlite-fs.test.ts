@@ -1,0 +1,3 @@
+import { matrix } from './pair.ts'
+
+await matrix('sqlite', 'fs')
