@@ -9,6 +9,8 @@ import {
   isHubError,
   type Precondition,
   readRanges,
+  type SignedUrl,
+  type SignOptions,
   uploadInParts,
   type WriteOptions,
 } from '@tensorhub/core'
@@ -144,8 +146,22 @@ class AzureBlobs implements BlobDriver {
     return copyBlob(this.#store, from, to, o)
   }
 
-  #sign(key: string, o: Call & { method: 'GET' | 'PUT'; expiresIn: number }): Promise<URL> {
-    return signedUrl(this.#store, key, o.method === 'GET' ? 'r' : 'cw', o.expiresIn, placeOf('sign', key), o)
+  async #sign(key: string, o: Call & SignOptions): Promise<SignedUrl> {
+    const at = placeOf('sign', key)
+    // A signature covers the blob, the right and the time, never the body. https://learn.microsoft.com/rest/api/storageservices/create-service-sas
+    if (o.sha256 !== undefined)
+      throw new HubError(
+        'UNSUPPORTED',
+        'Azure cannot bind a signed upload to the hash of its body; leave sha256 out.',
+        {
+          at,
+          path: 'sha256',
+          reason: 'CAPABILITY',
+        },
+      )
+    const url = await signedUrl(this.#store, key, o.method === 'GET' ? 'r' : 'cw', o.expiresIn, at, o)
+    // Put Blob is refused without it. https://learn.microsoft.com/rest/api/storageservices/put-blob#request-headers-all-blob-types
+    return o.method === 'GET' ? url : Object.assign(url, { headers: { 'x-ms-blob-type': 'BlockBlob' } })
   }
 
   /** What goes as one request. */
