@@ -17,7 +17,12 @@ import type { RunningServer } from './server.ts'
 export interface Layer {
   readonly name: string
   /** Starts what it needs, and sets the environment's credentials where that is how most people give them. */
-  open(): Promise<OpenLayer>
+  open(o?: LayerNeeds): Promise<OpenLayer>
+}
+
+export interface LayerNeeds {
+  /** Its server is to be killed: in a form that keeps what it acknowledged, where it has one. (Azurite has none; see `startAzure`.) */
+  readonly killed?: boolean
 }
 
 export interface OpenLayer {
@@ -84,8 +89,8 @@ export const BLOBS = {
   },
   gcs: {
     name: 'Google Cloud Storage',
-    async open() {
-      const server = await startGcs()
+    async open(o: LayerNeeds = {}) {
+      const server = await startGcs(o.killed ? { backend: 'filesystem' } : {})
       const { endpoint, projectId } = server
       const bucket = once('tensorhub')
       // The client heeds it above `apiEndpoint`: that of an earlier server must not be there.

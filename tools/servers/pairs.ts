@@ -1,4 +1,4 @@
-import { BLOBS, type BlobsName, INDEXES, type IndexName, type Layer } from './layers.ts'
+import { BLOBS, type BlobsName, INDEXES, type IndexName, type Layer, type LayerNeeds } from './layers.ts'
 import type { RunningServer } from './server.ts'
 
 /** Every pair of index and blob store that runs here. */
@@ -19,7 +19,7 @@ export interface OpenPair {
 }
 
 /** Starts what a pair needs. */
-export async function openPair(index: IndexName, blobs: BlobsName): Promise<OpenPair> {
+export async function openPair(index: IndexName, blobs: BlobsName, o: LayerNeeds = {}): Promise<OpenPair> {
   if (index === 'mongodb' && blobs === 'gridfs') {
     const { newUrl, server, close } = await INDEXES.mongodb.open()
     const newHub = async () => {
@@ -29,8 +29,8 @@ export async function openPair(index: IndexName, blobs: BlobsName): Promise<Open
     return { newHub, servers: { index: server, blobs: server }, close }
   }
   const layers: readonly [Layer, Layer] = [INDEXES[index], BLOBS[blobs]]
-  const one = await layers[0].open()
-  const two = await layers[1].open().catch(async (error: unknown) => {
+  const one = await layers[0].open(o)
+  const two = await layers[1].open(o).catch(async (error: unknown) => {
     await one.close()
     throw error
   })

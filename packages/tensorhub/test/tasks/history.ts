@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import type { TaskRecord } from '../../src/tasks/document.ts'
+import type { Task } from '../../src/tasks/task.ts'
 
 /** An attempt that began: its runner's process appended it to the history before the work. */
 export interface Start {
@@ -47,6 +48,14 @@ export const startingScript = (ms: number) => `
     await new Promise((resolve) => setTimeout(resolve, ${ms}))
     return { n, attempt }
   }`
+
+/** The same as a function of the runner's process. */
+export function startingHandler(task: Pick<Task, 'id' | 'attempt' | 'hyperParameters'>) {
+  const { n, starts } = task.hyperParameters
+  const start: Start = { task: task.id, attempt: task.attempt, runner: process.pid, at: Date.now() }
+  if (typeof starts === 'string') appendFileSync(starts, `${JSON.stringify(start)}\n`)
+  return { n, pid: process.pid, attempt: task.attempt }
+}
 
 export function readStarts(file: string): Start[] {
   if (!existsSync(file)) return []

@@ -1,27 +1,20 @@
-import { appendFileSync } from 'node:fs'
 import { isHubError } from '@tensorhub/core'
 import { TensorHub } from '../../src/index.ts'
+import { startingHandler } from './history.ts'
 
 /**
  * A runner as a process of its own: `node runner-process.ts <stop: idle | never> <kind: scripts | any | handlers> [work folder]`; its hub is named by
  * TENSORHUB_URL. Prints one JSON line an outcome, with the most memory it ever had. Ends by itself on SIGTERM, giving back what it runs. */
 const [stop, kind, workDir] = process.argv.slice(2) as ['idle' | 'never', 'scripts' | 'any' | 'handlers', string?]
 
-/** Its start is written before its end can be: one line a start, whole whenever the process dies. */
-function handler(task: { id: string; attempt: number; hyperParameters: Readonly<Record<string, unknown>> }) {
-  const { n, starts } = task.hyperParameters
-  if (typeof starts === 'string')
-    appendFileSync(
-      starts,
-      `${JSON.stringify({ task: task.id, attempt: task.attempt, runner: process.pid, at: Date.now() })}\n`,
-    )
-  return { n, pid: process.pid, attempt: task.attempt }
-}
-
 const hub = await TensorHub.connect({
   projectName: 'tutorial',
   ...(workDir === undefined ? {} : { workDir }),
-  ...(kind === 'handlers' ? { scripts: { handlers: { t: handler } } } : kind === 'any' ? { scripts: 'any' } : {}),
+  ...(kind === 'handlers'
+    ? { scripts: { handlers: { t: startingHandler } } }
+    : kind === 'any'
+      ? { scripts: 'any' }
+      : {}),
 })
 const stopping = new AbortController()
 process.once('SIGTERM', () => stopping.abort(new Error('SIGTERM')))
