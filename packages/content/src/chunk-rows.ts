@@ -2,11 +2,13 @@ import { crc32 } from 'node:zlib'
 import {
   type BlobStore,
   type Call,
+  type Change,
   type Doc,
   HubError,
   type IndexStore,
   isHubError,
   type Predicate,
+  retrying,
 } from '@tensorhub/core'
 import { type Codec, freshKey } from './chunk-codec.ts'
 
@@ -204,13 +206,20 @@ export class ChunkRows {
           { op: 'in', path: ['key'], values: keys.slice(i, i + BATCH) },
         ],
       }
-      await this.#index.update(
-        ROWS,
-        where,
-        { set: { state: 'live', pinned_until: new Date(now.getTime() + PIN) }, inc: { ver: 1 } },
-        call,
-      )
+      const change = { set: { state: 'live', pinned_until: new Date(now.getTime() + PIN) }, inc: { ver: 1 } }
+      await this.#repeatable(where, change, call)
     }
+  }
+
+  /**
+   * A pin or a confirmation. Made twice, it is what a writer does that was suspended before it; so one whose reply was lost is made again, and a save outlives
+   * a server's restart.
+   */
+  async #repeatable(where: Predicate, change: Change, call: Call): Promise<void> {
+    await retrying(() => this.#index.update(ROWS, where, change, call), {
+      isTransient: (error) => isHubError(error, 'UNKNOWN') && error.reason === 'REPLY_LOST',
+      ...(call.signal === undefined ? {} : { signal: call.signal }),
+    })
   }
 
   /** S1: pins the rows that are there, and gives those that are live with a pin that lasts. */
@@ -224,8 +233,7 @@ export class ChunkRows {
     let at = began
     for (let i = 0; i < ids.length; i += BATCH) {
       const some: Predicate = { op: 'in', path: ['_id'], values: ids.slice(i, i + BATCH) }
-      await this.#index.update(
-        ROWS,
+      await this.#repeatable(
         { op: 'and', of: [some, { op: 'in', path: ['state'], values: ['live', 'condemned'] }] },
         { set: { state: 'live', pinned_until: new Date(at.getTime() + PIN) }, inc: { ver: 1 } },
         call,
