@@ -38,7 +38,7 @@ describe('links between pages', () => {
 
 describe('docs/guarantees.md', () => {
   const page = textOf(join(ROOT, 'docs/guarantees.md'))
-  const proofs = [...page.matchAll(/\]\(\.\.\/([^)]+\.test\.ts)\): "([^"]+)"/g)].map(
+  const proofs = [...page.matchAll(/\]\(\.\.\/([^)]+\.ts)\): "([^"]+)"/g)].map(
     (match) => [match[1] as string, match[2] as string] as const,
   )
 
