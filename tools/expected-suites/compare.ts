@@ -10,8 +10,9 @@ export interface Report {
 /** The suites of a file, e.g. `index conformance: sqlite`, `the facade on MongoDB and S3`. */
 export type Expected = Readonly<Record<string, readonly string[]>>
 
-/** Conformance, and what runs on each pair of stores. */
-const SUITE = /^(?:(?:index|blob) conformance|index properties): |^(?:the facade|a task's process|F6) on |^copyTo from /
+/** Conformance, what runs on each pair of stores, and what kills processes and servers. */
+const SUITE =
+  /^(?:(?:index|blob) conformance|index properties): |^(?:the facade|a task's process|F1 and F2|F6|F7) on |^copyTo from /
 
 /**
  * What is wrong with the suites of a whole run: one that did not run, ran in part, or runs without being listed. A suite that is switched off

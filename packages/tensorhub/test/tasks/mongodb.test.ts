@@ -17,7 +17,7 @@ const LEASE = 1000
 /** What a loaded machine may take to start a process or to give it a turn; no measure of the protocol. */
 const BOUND = FULL ? 7_200_000 : 300_000
 
-await serverSuite('mongodb', `${RUNNERS} runners on MongoDB`, () => {
+await serverSuite('mongodb', `F1 and F2 on MongoDB: ${RUNNERS} runner processes`, () => {
   let server: MongoServer
   beforeAll(async () => {
     server = await startMongo()
