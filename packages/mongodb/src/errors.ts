@@ -81,9 +81,13 @@ export function isWrongCredentials(error: unknown): boolean {
   )
 }
 
-/** A failure of the socket that the driver hands on as Node gave it, and so does not repeat itself. */
+/**
+ * A failure of the socket that the driver hands on as Node gave it, and so does not repeat itself. One that the server has closed (a FIN, as of a server that
+ * was killed) refuses a write by an EPIPE of Node's own, which names no system call: https://github.com/nodejs/node/blob/v24.x/lib/net.js `writeAfterFIN`.
+ */
 export function isSocketFailure(error: unknown): boolean {
-  const { code, syscall } = error as { code?: unknown; syscall?: unknown }
+  const { code, syscall, message } = error as { code?: unknown; syscall?: unknown; message?: unknown }
+  if (code === 'EPIPE' && message === 'This socket has been ended by the other party') return true
   return (
     typeof syscall === 'string' &&
     /^(ECONNRESET|EPIPE|ETIMEDOUT|ECONNABORTED|ENETDOWN|EHOSTUNREACH)$/.test(String(code))
