@@ -2,7 +2,6 @@ import { crc32 } from 'node:zlib'
 import {
   type BlobStore,
   type Call,
-  type Change,
   type Doc,
   HubError,
   type IndexStore,
@@ -27,7 +26,8 @@ export interface ChunkRow {
   readonly crc: number | null
   /** `fresh`: uploaded, and not yet known to have been entered in time (see {@link ChunkRows}). */
   readonly state: 'fresh' | 'live' | 'condemned' | 'deleting'
-  readonly ver: number
+  /** Raised by every change of the row: what a collector decided on is checked against it. */
+  readonly _rev: number
   readonly pinned_until: Date
   /** When the upload began (`fresh`), or when the row was condemned. */
   readonly at?: Date
@@ -57,12 +57,20 @@ export interface PlacedChunk {
 /** What one save has placed so far. `since` is no later than the oldest of its pins and uploads: step S4 measures from there. */
 export class Placement {
   since: Date
+  /** The newest reading of the store's clock that this save has; any delay may lie between it and now. */
+  read: Date
   readonly placed = new Map<string, PlacedChunk>()
   /** Keys this save uploaded, whose rows may still be `fresh`. */
   readonly fresh = new Set<string>()
 
   constructor(since: Date) {
     this.since = since
+    this.read = since
+  }
+
+  /** Chunks are placed several batches at a time, whose readings come in any order. */
+  sawTime(now: Date): void {
+    if (now > this.read) this.read = now
   }
 }
 
@@ -114,7 +122,8 @@ export class ChunkRows {
       told.add(id)
       done(size)
     }
-    let now = await this.renew(placement, call)
+    // No reading of its own: that of the last batch is as good as one after which this process was held up, and to a far store it is a round trip.
+    let now = isOld(placement, placement.read) ? await this.renew(placement, call) : placement.read
     for (let round = 0; open.size > 0; round++) {
       if (round >= ROUNDS) {
         throw new HubError('CONFLICT', 'Other writers and collectors kept changing the same chunks; try again.', {
@@ -124,6 +133,7 @@ export class ChunkRows {
       }
       if (round > 0) now = await this.#index.now(call)
       const { usable, at: began } = await this.#pin([...open.keys()], now, call)
+      placement.sawTime(began)
       for (const [id, place] of usable) {
         placement.placed.set(id, place)
         tell(open.get(id) as NewChunk)
@@ -163,7 +173,8 @@ export class ChunkRows {
    */
   async renew(placement: Placement, call: Call): Promise<Date> {
     const now = await this.#index.now(call)
-    if (now.getTime() - placement.since.getTime() <= PIN / 4) return now
+    placement.sawTime(now)
+    if (!isOld(placement, now)) return now
     // Other chunks may be placed meanwhile; only these are renewed.
     const held = new Map(placement.placed)
     const usable = await this.pin([...held.keys()], call)
@@ -206,19 +217,21 @@ export class ChunkRows {
           { op: 'in', path: ['key'], values: keys.slice(i, i + BATCH) },
         ],
       }
-      const change = { set: { state: 'live', pinned_until: new Date(now.getTime() + PIN) }, inc: { ver: 1 } }
-      await this.#repeatable(where, change, call)
+      await this.#update(where, now, call)
     }
   }
 
   /**
-   * A pin or a confirmation. Made twice, it is what a writer does that was suspended before it; so one whose reply was lost is made again, and a save outlives
-   * a server's restart.
+   * Pins and makes live. Doing it twice is as good as once, so that it is repeated where its answer was lost or another write was in the way: the save
+   * of hours must not end there.
    */
-  async #repeatable(where: Predicate, change: Change, call: Call): Promise<void> {
-    await retrying(() => this.#index.update(ROWS, where, change, call), {
-      isTransient: (error) => isHubError(error, 'UNKNOWN') && error.reason === 'REPLY_LOST',
-      ...(call.signal === undefined ? {} : { signal: call.signal }),
+  #update(where: Predicate, now: Date, call: Call): Promise<number> {
+    const change = { set: { state: 'live', pinned_until: new Date(now.getTime() + PIN) } }
+    return retrying(() => this.#index.update(ROWS, where, change, call), {
+      isTransient: mayBeRepeated,
+      attempts: 8,
+      baseMs: 50,
+      ...call,
     })
   }
 
@@ -233,23 +246,20 @@ export class ChunkRows {
     let at = began
     for (let i = 0; i < ids.length; i += BATCH) {
       const some: Predicate = { op: 'in', path: ['_id'], values: ids.slice(i, i + BATCH) }
-      await this.#repeatable(
-        { op: 'and', of: [some, { op: 'in', path: ['state'], values: ['live', 'condemned'] }] },
-        { set: { state: 'live', pinned_until: new Date(at.getTime() + PIN) }, inc: { ver: 1 } },
-        call,
-      )
-      let rows = await this.#rows(some, call)
-      const now = await this.#index.now(call)
-      const inTime = rows.filter(
-        (row) => row.state === 'fresh' && now.getTime() - (row.at?.getTime() ?? 0) <= GRACE / 2,
-      )
-      if (inTime.length > 0) {
-        await this.#confirm(
-          inTime.map((row) => row.key),
-          now,
-          call,
-        )
-        rows = await this.#rows(some, call)
+      const stored: Predicate = { op: 'and', of: [some, { op: 'in', path: ['state'], values: ['live', 'condemned'] }] }
+      await this.#update(stored, at, call)
+      // At once: the time tells only how long pins last, and that may be found too long by the time of a round trip.
+      let [rows, now] = await Promise.all([this.#rows(some, call), this.#index.now(call)])
+      if (rows.some((row) => row.state === 'fresh')) {
+        // Only a time that was read after the row was seen shows that it was entered in time.
+        now = await this.#index.now(call)
+        const time = now.getTime()
+        const inTime = rows.filter((row) => row.state === 'fresh' && time - (row.at?.getTime() ?? 0) <= GRACE / 2)
+        if (inTime.length > 0) {
+          const keys = inTime.map((row) => row.key)
+          await this.#confirm(keys, now, call)
+          rows = await this.#rows(some, call)
+        }
       }
       for (const row of rows) {
         if (row.state === 'live' && row.pinned_until.getTime() > now.getTime() + PIN / 2)
@@ -300,7 +310,7 @@ export class ChunkRows {
       try {
         await this.#index.insert(
           ROWS,
-          some.map((row) => ({ _id: row.id, ver: 0, ...fieldsOf(row, began) })),
+          some.map((row) => ({ _id: row.id, ...fieldsOf(row, began) })),
           call,
         )
         entered.push(...some)
@@ -316,7 +326,7 @@ export class ChunkRows {
   async #enterOne(row: NewRow, began: Date, call: Call): Promise<boolean> {
     const fields = fieldsOf(row, began)
     try {
-      await this.#index.insert(ROWS, [{ _id: row.id, ver: 0, ...fields }], call)
+      await this.#index.insert(ROWS, [{ _id: row.id, ...fields }], call)
       return true
     } catch (error) {
       if (!isHubError(error, 'EXISTS')) throw error
@@ -339,7 +349,7 @@ export class ChunkRows {
     const taken = await this.#index.takeOne(
       ROWS,
       { op: 'and', of: [{ op: 'eq', path: ['_id'], value: row.id }, abandoned] },
-      { set: fields, inc: { ver: 1 } },
+      { set: fields },
       call,
     )
     return taken !== null
@@ -362,6 +372,17 @@ export class ChunkRows {
     for await (const doc of this.#index.find(ROWS, where, call)) rows.push(rowOf(doc))
     return rows
   }
+}
+
+/** Whether a quarter of PIN is over since the first of what was placed. */
+function isOld(placement: Placement, now: Date): boolean {
+  return now.getTime() - placement.since.getTime() > PIN / 4
+}
+
+/** Its answer was lost (whether it was done is not known), it stood in another write's way, or the store wants a pause. */
+function mayBeRepeated(error: unknown): boolean {
+  if (isHubError(error, 'UNKNOWN')) return error.reason === 'REPLY_LOST'
+  return isHubError(error, 'THROTTLED') && error.retryable
 }
 
 /** A row that is to be entered for an uploaded blob. */

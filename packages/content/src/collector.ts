@@ -85,8 +85,8 @@ export async function collect(
   const take = async (row: ChunkRow, set: Record<string, string | Date>) =>
     (await index.takeOne(
       ROWS,
-      allOf({ _id: row._id, key: row.key, state: row.state, ver: row.ver }),
-      { set, inc: { ver: 1 } },
+      allOf({ _id: row._id, key: row.key, state: row.state, _rev: row._rev }),
+      { set },
       call,
     )) !== null
   for (const row of rows) {

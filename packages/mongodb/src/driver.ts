@@ -9,19 +9,24 @@ import {
   type Order,
   type Path,
   type Predicate,
+  retrying,
   throwIfAborted,
   wrapErrors,
 } from '@tensorhub/core'
 import { Changes } from './changes.ts'
 import { Connection } from './connection.ts'
+import { isRefusedInPassing, isUndoneInPassing } from './errors.ts'
 import { isUnknownCommand } from './features.ts'
-import { compileFilter, isExactOrder } from './filter.ts'
+import { compileFilter, isExactOrder, pinnedId } from './filter.ts'
 import { Indexes } from './indexes.ts'
 import { Inserts } from './inserts.ts'
 import { checkOptions, type MongodbOptions } from './options.ts'
 import { probeAbilities } from './probes.ts'
 import { findDocs, reading } from './reads.ts'
 import { watchChanges } from './watch.ts'
+
+/** Waits of up to 0.05, 0.1, 0.2 … s: about 3 s in all. */
+const ATTEMPTS = 8
 
 const CAN: IndexCan = { maxDocBytes: 16 * 1024 * 1024, transactions: true, uniqueKeys: true, watch: true }
 
@@ -80,7 +85,9 @@ class MongoIndex implements IndexDriver {
 
   async insert(coll: string, docs: readonly Doc[], o: Call): Promise<void> {
     throwIfAborted(o.signal)
-    await this.#inserts.insert(coll, docs, o.signal)
+    // Several are all or nothing only in a transaction, which repeats itself.
+    const isTransient = docs.length === 1 ? isUndoneInPassing : isRefusedInPassing
+    await this.#again(() => this.#inserts.insert(coll, docs, o.signal), isTransient, o)
   }
 
   async *find(
@@ -101,23 +108,27 @@ class MongoIndex implements IndexDriver {
     throwIfAborted(o.signal)
     const { filter } = compileFilter(where)
     const collection = this.#connection.opened.db.collection(coll)
-    return Number(await reading(() => collection.countDocuments(filter)))
+    return Number(await reading(() => collection.countDocuments(filter), o))
   }
 
   async update(coll: string, where: Predicate, change: Change, o: Call): Promise<number> {
     throwIfAborted(o.signal)
-    return this.#changes.update(coll, where, change)
+    // Of many documents some may be changed when one is in another write's way.
+    const isTransient = pinnedId(where) === undefined ? isRefusedInPassing : isUndoneInPassing
+    return this.#again(() => this.#changes.update(coll, where, change), isTransient, o)
   }
 
   async takeOne(coll: string, where: Predicate, change: Change, o: Call & { order: Order }): Promise<Doc | null> {
     throwIfAborted(o.signal)
-    return this.#changes.takeOne(coll, where, change, o.order)
+    return this.#again(() => this.#changes.takeOne(coll, where, change, o.order), isUndoneInPassing, o)
   }
 
   async delete(coll: string, where: Predicate, o: Call): Promise<number> {
     throwIfAborted(o.signal)
     const { filter } = compileFilter(where)
-    return Number((await this.#connection.opened.db.collection(coll).deleteMany(filter)).deletedCount)
+    const collection = this.#connection.opened.db.collection(coll)
+    const { deletedCount } = await this.#again(() => collection.deleteMany(filter), isRefusedInPassing, o)
+    return Number(deletedCount)
   }
 
   async *watch(coll: string, where: Predicate, o: Call): AsyncGenerator<IndexEvent, void, undefined> {
@@ -131,11 +142,22 @@ class MongoIndex implements IndexDriver {
     }
   }
 
+  /** The MongoDB driver repeats a command once, and some not at all; a store that is busy, or changes its primary, needs more patience than that. */
+  #again<T>(work: () => Promise<T>, isTransient: (error: unknown) => boolean, { signal }: Call): Promise<T> {
+    return retrying(work, {
+      isTransient,
+      attempts: ATTEMPTS,
+      baseMs: 50,
+      withinMs: this.#connection.timeout,
+      ...(signal === undefined ? {} : { signal }),
+    })
+  }
+
   async now(o: Call): Promise<Date> {
     throwIfAborted(o.signal)
     const { db } = this.#connection.opened
     try {
-      return timeOf(await reading(() => db.command({ [this.#hello]: 1 })))
+      return timeOf(await reading(() => db.command({ [this.#hello]: 1 }), o))
     } catch (error) {
       if (this.#hello === 'isMaster' || !isUnknownCommand(error)) throw error
       this.#hello = 'isMaster'

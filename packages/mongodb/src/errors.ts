@@ -121,6 +121,36 @@ export function isUnreachable(failure: unknown): boolean {
   )
 }
 
+/** This server is not the primary (any more), and says so before it does anything. */
+const NOT_PRIMARY = new Set([10107, 13435])
+
+/** Whether the server refused a command in a way that passes, and surely did nothing of it. */
+export function isRefusedInPassing(error: unknown): boolean {
+  return NOT_PRIMARY.has(codeOf(error) ?? 0)
+}
+
+/**
+ * Whether a command on one document, which is done whole or not at all, failed in a way that passes, and surely was not done: refused as above, in the way of
+ * another write, or too much at once (16500: Cosmos DB; 50462 and the label: MongoDB).
+ */
+export function isUndoneInPassing(error: unknown): boolean {
+  return isRefusedInPassing(error) || codeOf(error) === CODES.writeConflict || isTooMuch(error)
+}
+
+/** Whether a command that changes nothing may succeed when it is asked again. Not where no server was there, or none answered, in time: that has been waited for. */
+export function isUnansweredInPassing(failure: unknown): boolean {
+  const error = unwrapped(failure)
+  if (isUndoneInPassing(error) || isSocketFailure(error)) return true
+  return isUnreachable(error) && !/ServerSelection|Timeout/.test(String((error as Failure).name))
+}
+
+function isTooMuch(error: unknown): boolean {
+  const code = codeOf(error)
+  const labels = String((error as { errorLabels?: unknown }).errorLabels)
+  // The driver gives connections that failed the label too: those are told as unreachable.
+  return code === 16500 || code === 50_462 || (code !== undefined && /SystemOverloadedError/.test(labels))
+}
+
 /** MongoDB's errors in the hub's codes. The texts name the server and the way out, and never what was sent. */
 export function mapMongoError(failure: unknown, at: ErrorPlace, context: ErrorContext): MappedError | undefined {
   const error = unwrapped(failure)
@@ -172,16 +202,14 @@ export function mapMongoError(failure: unknown, at: ErrorPlace, context: ErrorCo
       { reason: 'INDEX_CONFLICT' },
     )
   if (code === CODES.writeConflict)
-    return make('CONFLICT', `Another write changed the same documents of ${at.target ?? place} meanwhile; try again.`, {
-      retryable: true,
-    })
+    // Not CONFLICT: nothing was found to have changed, the server only gave up on letting one write wait for the other.
+    return make(
+      'THROTTLED',
+      `Other writes of the same documents of ${at.target ?? place} were in the way too often; try again.`,
+      { retryable: true },
+    )
   if (code === 14031) return make('STORAGE_FULL', `The disk of MongoDB at ${place} is full.`)
-  if (
-    code === 16500 ||
-    code === 50_462 ||
-    // The driver gives connections that failed the label too: those are told as unreachable.
-    (code !== undefined && /SystemOverloadedError/.test(String((error as { errorLabels?: unknown }).errorLabels)))
-  )
+  if (isTooMuch(error))
     return make('THROTTLED', `MongoDB at ${place} takes no more requests now; try again later.`, { retryable: true })
   if (name === 'MongoWriteConcernError' || code === CODES.writeConcernTimeout || code === 100)
     return make(

@@ -2,7 +2,7 @@ import { type Doc, encodeValue, HubError, type IndexCan, pause, throwIfAborted, 
 import type { ClientSession, Collection } from 'mongodb'
 import { brokenConnections } from './broken-connections.ts'
 import type { Connection } from './connection.ts'
-import { isDuplicateKey, isReplyLost, isUnreachable } from './errors.ts'
+import { isDuplicateKey, isReplyLost, isUndoneInPassing, isUnreachable } from './errors.ts'
 import { checkSize, docToBson } from './values.ts'
 
 type Stored = { _id: string }
@@ -123,14 +123,18 @@ export class Inserts {
     for (let wait = 5; ; wait = Math.min(wait * 2, 500)) {
       throwIfAborted(signal)
       const session = client.startSession()
+      let committing = false
       try {
         session.startTransaction({ writeConcern: { w: 'majority', journal: true } })
         await work(session)
+        committing = true
         await commit(session, until)
         return
       } catch (error) {
         if (session.inTransaction()) await session.abortTransaction()
-        if (!hasLabel(error, 'TransientTransactionError') || performance.now() + wait > until) throw error
+        // The label is missing on servers that do not know it; before the commit nothing can have been done.
+        const passes = hasLabel(error, 'TransientTransactionError') || (!committing && isUndoneInPassing(error))
+        if (!passes || performance.now() + wait > until) throw error
       } finally {
         await session.endSession()
       }

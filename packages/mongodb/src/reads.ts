@@ -1,6 +1,6 @@
-import { type Call, type Doc, type Order, type Path, type Predicate, project } from '@tensorhub/core'
+import { type Call, type Doc, type Order, type Path, type Predicate, pause, project, retrying } from '@tensorhub/core'
 import type { Collection, Document } from 'mongodb'
-import { isSocketFailure } from './errors.ts'
+import { isUnansweredInPassing } from './errors.ts'
 import { compileFilter, compileOrder } from './filter.ts'
 
 /**
@@ -33,25 +33,30 @@ export async function* findDocs(
       }
       return
     } catch (error) {
-      if (given > 0 || tries > TRIES || !isSocketFailure(error)) throw error
+      // Begun again only from the start: afterwards it is not known where it stood.
+      if (given > 0 || tries >= TRIES || !isUnansweredInPassing(error)) throw error
+      await pause(Math.random() * BASE_MS * 2 ** (tries - 1), o.signal)
     } finally {
       await cursor.close()
     }
   }
 }
 
-/** Connections of a pool may all be dead by the time they are used. */
-const TRIES = 3
+/**
+ * A read is asked again with waits of up to 0.05, 0.1, 0.2 … s: connections of a pool may all be dead by the time they are used, and a store may be busy or
+ * change its primary, while the driver itself repeats a read once and none after errors of Node's.
+ */
+const TRIES = 8
+const BASE_MS = 50
 
-/** A read once more where the socket was dead: the driver repeats reads after errors of its own, but not after Node's. */
-export async function reading<T>(work: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await work()
-    } catch (error) {
-      if (tries > TRIES || !isSocketFailure(error)) throw error
-    }
-  }
+/** A read, again while it fails in passing. */
+export function reading<T>(work: () => Promise<T>, { signal }: Call): Promise<T> {
+  return retrying(work, {
+    isTransient: isUnansweredInPassing,
+    attempts: TRIES,
+    baseMs: BASE_MS,
+    ...(signal === undefined ? {} : { signal }),
+  })
 }
 
 /** Whole top-level fields: through arrays MongoDB projects otherwise than core, which does the rest. */

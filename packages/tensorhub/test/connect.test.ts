@@ -347,11 +347,11 @@ describe('defects of the original: connecting', () => {
 
   it('B2: no secret in errors, nor in what a hub shows', async () => {
     const wrong: readonly (readonly [unknown, unknown?])[] = [
-      [`mongodb://ann:${SECRET}@127.0.0.1:1/temp`],
+      [`mongodb://ann:${SECRET}@127.0.0.1:1/temp?timeout=300`],
       [`ftp://ann:${SECRET}@host`],
       [`s3://bucket?secretAccessKey=${SECRET}`],
       [`file://ann:${SECRET}@host/x`],
-      [{ index: `mongodb://ann:${SECRET}@host/db`, blobs: 'memory:' }],
+      [{ index: `mongodb://ann:${SECRET}@host/db?timeout=300`, blobs: 'memory:' }],
       [{ index: `http://ann:${SECRET}@host/db`, blobs: 'memory:' }],
       [{ index: 'memory:', blobs: `s3://b?sessionToken=${SECRET}` }],
       [{ ip: 'localhost', username: 'ann', password: SECRET }],

@@ -90,16 +90,25 @@ async function ready(stores: Stores, call: Call, record: boolean): Promise<Store
     await stores.index.open(call)
     // A newer format is refused before the blob store is touched.
     const known = !record || (await readFormatRecord(stores.index, call))
-    await stores.blobs.open(call)
-    if (!known) await writeFormatRecord(stores.index, call)
-    await makeFacadeIndexes(stores.index, call)
     const clock = new StoreClock(stores.index)
-    await clock.sync(call)
+    // To far stores these are round trips: in a hub that is there already all at once, in a new one after the blob store was reached.
+    const open = [stores.blobs.open(call)]
+    if (!known) {
+      await open[0]
+      await writeFormatRecord(stores.index, call)
+    }
+    await allEnded([...open, makeFacadeIndexes(stores.index, call), clock.sync(call)])
     return { ...stores, clock }
   } catch (error) {
     await Promise.allSettled([stores.index.close(), stores.blobs.close()])
     throw error
   }
+}
+
+/** Waits for all, so that nothing goes on when the stores are closed; the first failure is thrown. */
+async function allEnded(work: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find((result) => result.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
 }
 
 /** `memory:` is a new store each time; named ones, like other URLs, are the same store again. Drivers over one native handle are over one store. */
