@@ -36,9 +36,14 @@ export function countingHandlers(starts: Map<number, number>) {
   }
 }
 
-export async function createTasks(hub: TensorHub, tasks: number): Promise<void> {
+export async function createTasks(
+  hub: TensorHub,
+  tasks: number,
+  more: { readonly lease?: number } = {},
+): Promise<void> {
   const script = fileURLToPath(new URL('./far-script.ts', import.meta.url))
-  for (let n = 0; n < tasks; n++) await hub.createTask('t', script, { hyperParameters: { n }, savedResultKeys: ['n'] })
+  for (let n = 0; n < tasks; n++)
+    await hub.createTask('t', script, { hyperParameters: { n }, savedResultKeys: ['n'], ...more })
 }
 
 /**
