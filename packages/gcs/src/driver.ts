@@ -13,12 +13,14 @@ import {
   type Precondition,
   readRanges,
   retrying,
+  type SignedUrl,
+  type SignOptions,
   throwIfAborted,
   uploadInParts,
   type WriteOptions,
   wrapErrors,
 } from '@tensorhub/core'
-import { isNoBucket, isTransient, mapError, ReplyFailure, transientWithin } from './errors.ts'
+import { isNoBucket, isTransient, mapError, NotTheStore, ReplyFailure, transientWithin } from './errors.ts'
 import type { HttpReply } from './http.ts'
 import { FIELDS, infoOf, infoOfHeaders, isGeneration, NONCE, type ObjectResource } from './object-info.ts'
 import { type GcsOptions, type GcsSettings, SIZE_MAX, settingsOf, UNIT } from './options.ts'
@@ -30,6 +32,8 @@ import { objectPath, Writing, withQuery } from './writing.ts'
 const PARTS_AT_ONCE = 8
 /** Blobs of one page of a listing; the service's own bound. https://cloud.google.com/storage/docs/json_api/v1/objects/list */
 const PAGE = 1000
+/** Tries of a copy whose source is replaced under it. */
+const COPIES = 4
 /** No key begins so: keys have no `!`. */
 const PROBE = '!tensorhub-probe-'
 
@@ -198,9 +202,30 @@ class GcsBlobs implements BlobDriver {
   }
 
   async copy(from: string, to: string, o: Call & { when?: Precondition }): Promise<BlobInfo> {
-    throwIfAborted(o.signal)
+    for (let tries = 1; ; tries++) {
+      throwIfAborted(o.signal)
+      const source = await this.#resource(from, o)
+      try {
+        return await this.#copyOf(source, from, to, o)
+      } catch (error) {
+        if (!(error instanceof ReplyFailure && error.status === 404) || isNoBucket(error)) throw error
+        // The generation is gone; whether the blob is, the next look says.
+        if (tries >= COPIES)
+          throw new HubError('CONFLICT', `Blob '${from}' was replaced again and again while it was copied.`, {
+            at: { scheme: this.scheme, op: 'copy', target: to },
+            retryable: true,
+          })
+      }
+    }
+  }
+
+  async #copyOf(
+    source: ObjectResource,
+    from: string,
+    to: string,
+    o: Call & { when?: Precondition },
+  ): Promise<BlobInfo> {
     const writing = this.#writing(to, o)
-    const source = await this.#resource(from, o)
     const { contentType, metadata } = source
     const { [NONCE]: _theirs, ...meta } = metadata ?? {}
     const resource = writing.resource({ ...(contentType === undefined ? {} : { contentType }), meta })
@@ -222,12 +247,24 @@ class GcsBlobs implements BlobDriver {
         })
         if (reply.done === true) return reply.resource ?? ({} as ObjectResource)
         rewriteToken = reply.rewriteToken
+        if (rewriteToken === undefined)
+          throw new NotTheStore(this.#service.host, 'to a copy with neither its end nor how it goes on')
       }
     })
   }
 
-  async sign(key: string, o: Call & { method: 'GET' | 'PUT'; expiresIn: number }): Promise<URL> {
+  async sign(key: string, o: Call & SignOptions): Promise<SignedUrl> {
     throwIfAborted(o.signal)
+    if (o.sha256 !== undefined)
+      throw new HubError(
+        'UNSUPPORTED',
+        'A signed URL of Google Cloud Storage cannot be bound to the sha256 of a body; leave it out.',
+        {
+          at: { scheme: this.scheme, op: 'sign', target: key },
+          path: 'sha256',
+          reason: 'CAPABILITY',
+        },
+      )
     // https://cloud.google.com/storage/docs/access-control/signed-urls
     const longest = 7 * 24 * 3600
     if (o.expiresIn > longest)
@@ -307,7 +344,7 @@ class GcsBlobs implements BlobDriver {
         },
         signal: o.signal,
       })
-      const info = infoOfHeaders(key, reply, this.#service.host)
+      const info = await this.#infoOf(key, reply)
       // Also of a server that does not know the condition.
       if ((version !== undefined && info.version !== version) || (!whole && reply.status !== 206)) {
         await reply.stream().cancel()
@@ -325,6 +362,16 @@ class GcsBlobs implements BlobDriver {
       throw new HubError('RANGE', `Blob '${key}' has no byte ${offset}.`, {
         at: { scheme: this.scheme, op: 'read', target: key },
       })
+    }
+  }
+
+  async #infoOf(key: string, reply: HttpReply): Promise<BlobInfo> {
+    try {
+      return infoOfHeaders(key, reply, this.#service.host)
+    } catch (error) {
+      // An unread body would keep its connection.
+      await reply.stream().cancel()
+      throw error
     }
   }
 

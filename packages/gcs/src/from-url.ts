@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { env } from 'node:process'
 import { type BlobDriver, readStoreUrl, withUrlParameters } from '@tensorhub/core'
 import { gcs } from './driver.ts'
+import { isGoogle } from './options.ts'
 
 const FORM = {
   scheme: 'gcs',
@@ -34,7 +35,8 @@ export async function urlToHandOver(url: string): Promise<string> {
   const emulator = env['STORAGE_EMULATOR_HOST']
   const endpoint = parameters.endpoint ?? (emulator && (/^https?:/i.test(emulator) ? emulator : `http://${emulator}`))
   // An endpoint of another's is only signed in to with a key that was given.
-  const keyFile = parameters.keyFile ?? (endpoint ? undefined : env['GOOGLE_APPLICATION_CREDENTIALS'])
+  const others = endpoint ? !isGoogle(URL.parse(endpoint)?.hostname ?? '') : false
+  const keyFile = parameters.keyFile ?? (others ? undefined : env['GOOGLE_APPLICATION_CREDENTIALS'])
   const projectId = parameters.projectId ?? env['GOOGLE_CLOUD_PROJECT']
   return withUrlParameters(url, {
     ...(endpoint ? { endpoint } : {}),

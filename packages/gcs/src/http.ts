@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { Socket } from 'node:net'
-import { abortError, throwIfAborted } from '@tensorhub/core'
+import { abortError, Gate, throwIfAborted } from '@tensorhub/core'
 import { ConnectionFailure } from './errors.ts'
 
 export interface HttpRequest {
@@ -33,11 +33,13 @@ export class Http {
   readonly #timeout: number
   readonly #http: HttpAgent
   readonly #https: HttpsAgent
+  readonly #gate: Gate
 
-  /** @param sockets Connections at most. */
-  constructor(timeout: number, sockets: number) {
+  /** @param most Requests at once that wait for their reply, and connections kept. Bodies that are held unread do not count: they would stop everything else. */
+  constructor(timeout: number, most: number) {
     this.#timeout = timeout
-    const options = { keepAlive: true, maxSockets: sockets, maxFreeSockets: sockets }
+    this.#gate = new Gate(most)
+    const options = { keepAlive: true, maxFreeSockets: most }
     this.#http = new HttpAgent(options)
     this.#https = new HttpsAgent(options)
   }
@@ -48,7 +50,16 @@ export class Http {
   }
 
   /** @throws ConnectionFailure when there is no reply. */
-  send(r: HttpRequest): Promise<HttpReply> {
+  async send(r: HttpRequest): Promise<HttpReply> {
+    const release = await this.#gate.enter(r.signal)
+    try {
+      return await this.#request(r)
+    } finally {
+      release()
+    }
+  }
+
+  #request(r: HttpRequest): Promise<HttpReply> {
     return new Promise<HttpReply>((resolve, reject) => {
       throwIfAborted(r.signal)
       const length = (r.body ?? []).reduce((sum, piece) => sum + piece.byteLength, 0)

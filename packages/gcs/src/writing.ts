@@ -5,10 +5,11 @@ import {
   HubError,
   isHubError,
   type Precondition,
+  type RetryOptions,
   retrying,
   type WriteOptions,
 } from '@tensorhub/core'
-import { isAmbiguous, ReplyFailure, transientWithin } from './errors.ts'
+import { ConnectionFailure, isAmbiguous, ReplyFailure, transientWithin } from './errors.ts'
 import { FIELDS, infoOf, isGeneration, NONCE, type ObjectResource, resourceOf } from './object-info.ts'
 import type { Service } from './service.ts'
 
@@ -56,36 +57,32 @@ export class Writing {
 
   async #committed(work: () => Promise<ObjectResource>): Promise<ObjectResource> {
     try {
-      return await retrying(
-        async () => {
-          const done = this.#ambiguous ? await this.#settled() : undefined
-          if (done !== undefined) return done
-          try {
-            return await work()
-          } catch (error) {
-            if (isAmbiguous(error)) this.#ambiguous = true
-            throw error
-          }
-        },
-        {
-          isTransient: transientWithin(this.#service.timeout),
-          attempts: 6,
-          baseMs: 200,
-          ...(this.#signal ? { signal: this.#signal } : {}),
-        },
-      )
+      return await retrying(async () => {
+        const done = this.#ambiguous ? await this.#settled() : undefined
+        if (done !== undefined) return done
+        try {
+          return await work()
+        } catch (error) {
+          if (isAmbiguous(error)) this.#ambiguous = true
+          throw error
+        }
+      }, this.#again)
     } catch (error) {
       if (isHubError(error)) throw error
       const refused = error instanceof ReplyFailure && error.status === 412
-      if (this.#ambiguous) {
-        const done = await this.#settled().catch((failure: unknown) => {
-          // What is known already says more than that asking failed as well.
-          if (isHubError(failure)) throw failure
-          return undefined
-        })
-        if (done !== undefined) return done
+      if (!this.#ambiguous) throw refused ? this.refused() : error
+      let done: ObjectResource | undefined
+      try {
+        done = await retrying(() => this.#settled(), this.#again)
+      } catch (failure) {
+        if (isHubError(failure)) throw failure
+        // What is known already says more than that asking failed as well.
+        throw this.#when === undefined ? error : this.#unknown(error)
       }
-      throw refused ? this.refused() : error
+      if (done !== undefined) return done
+      // A server that has only been silent may yet do it.
+      const pending = error instanceof ConnectionFailure && error.code === 'ETIMEDOUT'
+      throw this.#when !== undefined && (refused || pending) ? this.#unknown(error) : error
     }
   }
 
@@ -100,14 +97,16 @@ export class Writing {
       })
     } catch (error) {
       if (error instanceof ReplyFailure && error.status === 404) {
-        if (this.#when !== undefined && 'ifVersion' in this.#when) throw this.refused()
+        if (this.#when !== undefined && 'ifVersion' in this.#when) throw this.#unknown(error)
         return undefined
       }
       throw error
     }
     if (object.metadata?.[NONCE] === this.nonce) return object
     if (this.#when === undefined) return undefined
-    if ('ifAbsent' in this.#when || this.#when.ifVersion !== object.generation) throw this.refused()
+    if ('ifAbsent' in this.#when) throw this.refused()
+    // Another one's: instead of this one, or over it.
+    if (this.#when.ifVersion !== object.generation) throw this.#unknown(undefined)
     return undefined
   }
 
@@ -115,15 +114,33 @@ export class Writing {
   async #verified(object: ObjectResource, size: number): Promise<BlobInfo> {
     const info = infoOf(this.key, object, this.#service.host)
     if (info.size === size) return info
-    await this.#service.send({
+    const removed = await this.#service.send({
       method: 'DELETE',
       path: objectPath(this.#service.bucket, this.name, { generation: info.version }),
       accept: [404],
     })
+    await removed.bytes()
     throw new HubError(
       'INTEGRITY',
       `The service stored ${info.size} bytes of blob '${this.key}' where ${size} were sent; it was removed. Try again.`,
       { at: { scheme: 'gcs', op: 'write', target: this.key }, retryable: true },
+    )
+  }
+
+  get #again(): RetryOptions {
+    return {
+      isTransient: transientWithin(this.#service.timeout),
+      attempts: 6,
+      baseMs: 200,
+      ...(this.#signal ? { signal: this.#signal } : {}),
+    }
+  }
+
+  #unknown(cause: unknown): HubError {
+    return new HubError(
+      'UNKNOWN',
+      `A conditional write of blob '${this.key}' to ${this.#service.host} failed such that whether it was done is not known. Read the blob before you write again.`,
+      { at: { scheme: 'gcs', op: 'write', target: this.key }, reason: 'OUTCOME_UNKNOWN', cause },
     )
   }
 

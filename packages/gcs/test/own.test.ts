@@ -160,6 +160,9 @@ await serverSuite(
       })
       vi.stubEnv('STORAGE_EMULATOR_HOST', undefined)
       expect(new URL(await urlToHandOver('gs://a-bucket/p')).searchParams.get('keyFile')).toBe(resolve('key.json'))
+      // A private endpoint of Google's is signed in to as Google is.
+      const own = await urlToHandOver('gs://a-bucket/p?endpoint=https%3A%2F%2Fstorage-ours.p.googleapis.com')
+      expect(new URL(own).searchParams.get('keyFile')).toBe(resolve('key.json'))
     })
 
     it('STORAGE_EMULATOR_HOST is followed, without credentials', async () => {
@@ -346,6 +349,8 @@ await serverSuite(
       expect(url.searchParams.get('X-Goog-Expires')).toBe('60')
       expect(await (await fetch(url)).text()).toBe('signed')
       expect((await errorOf(blobs.sign('k', { method: 'GET', expiresIn: 604_801 }))).code).toBe('INVALID')
+      const bound = { method: 'PUT', expiresIn: 60, sha256: 'ab'.repeat(32) } as const
+      expect(await errorOf(blobs.sign('k', bound))).toMatchObject({ code: 'UNSUPPORTED', path: 'sha256' })
     })
 
     it('a client that is given stays usable, and is what native gives', async () => {

@@ -93,6 +93,28 @@ describe('copies', () => {
     expect(sent.metadata['tensorhub-write']).not.toBe('theirs')
   })
 
+  it('that are told neither that they are done nor how they go on end in an error, rather than never', async () => {
+    const { store, got } = await serving([() => ({ body: resource() }), () => ({ body: { hello: 'world' } })])
+    expect((await errorOf(store.copy('k', 'l'))).reason).toBe('NOT_THE_STORE')
+    expect(got.length).toBe(2)
+  })
+
+  it('whose source is replaced under them are made of the new one; of one that is gone they are NOT_FOUND', async () => {
+    const gone = () => failure(404, 'notFound', 'No such object: bucket/k')
+    const { store, got } = await serving([
+      () => ({ body: resource({ generation: '5' }) }),
+      gone,
+      () => ({ body: resource({ generation: '6' }) }),
+      () => ({ body: { done: true, resource: resource({ generation: '9' }) } }),
+    ])
+    expect((await store.copy('k', 'l')).version).toBe('9')
+    expect(got[3]?.query.get('sourceGeneration')).toBe('6')
+    await store.close()
+    http?.closeAllConnections()
+    const second = await serving([() => ({ body: resource() }), gone, gone])
+    expect((await errorOf(second.store.copy('k', 'l'))).code).toBe('NOT_FOUND')
+  })
+
   it('whose condition does not hold are EXISTS and CONFLICT', async () => {
     for (const [when, code] of [
       [{ ifAbsent: true }, 'EXISTS'],
@@ -219,6 +241,29 @@ describe('single uploads', () => {
     expect(got.map(({ method }) => method)).toEqual(['POST', 'GET'])
   })
 
+  it('over a version that failed such that they may have been done: UNKNOWN once another one’s object stands there, or none', async () => {
+    for (const after of [
+      () => ({ body: resource({ generation: '9', metadata: { 'tensorhub-write': 'theirs' } }) }),
+      () => failure(404, 'notFound', 'No such object: bucket/k'),
+      () => failure(403, 'forbidden'),
+    ]) {
+      const { store } = await serving([() => failure(500, 'internalError'), after, after])
+      const error = await errorOf(store.write('k', 'abc', { when: { ifVersion: '7' } }))
+      expect([error.code, error.reason, error.retryable]).toEqual(['UNKNOWN', 'OUTCOME_UNKNOWN', false])
+      await store.close()
+      http?.closeAllConnections()
+    }
+  })
+
+  it('create-only that may not be read back: UNKNOWN, never EXISTS', async () => {
+    const { store } = await serving([
+      () => failure(500, 'internalError'),
+      () => failure(403, 'forbidden'),
+      () => failure(403, 'forbidden'),
+    ])
+    expect((await errorOf(store.write('k', 'abc', { when: { ifAbsent: true } }))).code).toBe('UNKNOWN')
+  })
+
   it('done after all while they were tried again: their own 412 is no conflict', async () => {
     let nonce: unknown
     const { store } = await serving([
@@ -246,6 +291,28 @@ describe('listings', () => {
     expect(keys).toEqual(['b', 'c'])
     expect(got.map(({ query }) => query.get('pageToken'))).toEqual([null, 'x=&y', 'z'])
     expect(got[0]?.query.get('startOffset')).toBe('a')
+  })
+})
+
+describe('connections', () => {
+  const open = () =>
+    new Promise<number>((resolve, reject) => http?.getConnections((error, n) => (error ? reject(error) : resolve(n))))
+
+  it('of replies that are none of the store’s are closed, and those of a removal used again', async () => {
+    const page = () => ({ headers: { 'content-type': 'text/plain' }, body: new Uint8Array(2 ** 20) })
+    const { store } = await serving([page, page, page, page, page])
+    for (let i = 0; i < 5; i++) expect((await errorOf(store.read('k'))).reason).toBe('NOT_THE_STORE')
+    await expect.poll(open).toBe(0)
+    await store.close()
+    http?.closeAllConnections()
+    const second = await serving([
+      () => ({ body: resource({ size: '2' }) }),
+      () => ({ status: 200, body: 'removed' }),
+      () => ({ body: resource() }),
+    ])
+    await errorOf(second.store.write('k', 'abc'))
+    await second.store.stat('k')
+    expect(await open()).toBe(1)
   })
 })
 

@@ -3,6 +3,9 @@ import { S3Failure } from './failure.ts'
 import type { Settings } from './options.ts'
 import type { Requests } from './requests.ts'
 
+/** How names of probe objects begin. No key does, since `!` is in none: lists leave out what a process that died in `open` left, and `sweep` frees it. */
+export const PROBE = '!tensorhub-probe-'
+
 /** What every operation needs: whom to ask, for which bucket, under which names. */
 export class Bucket {
   readonly requests: Requests

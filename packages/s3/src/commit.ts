@@ -48,7 +48,7 @@ export async function commit(
       // To ask costs less than to send the body again.
       const ask = refused || isGone(error) || (when !== undefined && error.doubtful && !error.isBusy)
       if (!ask) throw error
-      const there = await readBack(bucket, key, o, error)
+      const there = await readBack(bucket, key, when, o, error)
       if (there?.nonce === nonce) return { version: there.info.version, modified: there.info.modified }
       throw verdict(bucket, key, when, there, error, doubt)
     }
@@ -67,12 +67,20 @@ function isRefusal(error: S3Failure, when: Precondition | undefined): boolean {
   return error.isPrecondition || ('ifVersion' in when && error.isMissingKey)
 }
 
-async function readBack(bucket: Bucket, key: string, o: Call, why: S3Failure): Promise<Found | undefined> {
+async function readBack(
+  bucket: Bucket,
+  key: string,
+  when: Precondition | undefined,
+  o: Call,
+  why: S3Failure,
+): Promise<Found | undefined> {
   try {
     return await findOrNone(bucket, key, o.signal ? { signal: o.signal } : {})
   } catch (error) {
-    // The first failure tells more than that the question failed too.
-    throw isHubError(error) ? error : why
+    if (isHubError(error)) throw error
+    if (when !== undefined) throw unknown(bucket, key, why)
+    // To write it again is harmless, and the first failure tells more than that the question failed too.
+    throw isGone(why) ? new UploadLost() : why
   }
 }
 
@@ -105,7 +113,7 @@ export function refusal(bucket: Bucket, key: string, when: Precondition | undefi
 function unknown(bucket: Bucket, key: string, cause: S3Failure): HubError {
   return new HubError(
     'UNKNOWN',
-    `The reply to a conditional write of '${key}' to ${bucket.requests.host} was lost (${cause.code}); whether it was done is not known. Read the blob before you write again.`,
+    `A conditional write of '${key}' to ${bucket.requests.host} failed (${cause.code}) such that whether it was done is not known. Read the blob before you write again.`,
     { at: bucket.at('write', key), reason: 'OUTCOME_UNKNOWN', cause },
   )
 }

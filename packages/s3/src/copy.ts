@@ -104,7 +104,7 @@ async function inParts(
     const count = Math.ceil(info.size / PART_MAX)
     let next = 0
     const worker = async () => {
-      for (let i = next++; i < count; i = next++) tags[i] = await part(bucket, info, to, session.id, i, o)
+      for (let i = next++; i < count; i = next++) tags[i] = await part(bucket, info, to, session.id, i, count, o)
     }
     const workers = Array.from({ length: Math.min(PARALLEL, count) }, worker)
     // All have to have ended before the upload may be aborted: a part that arrives later would stay.
@@ -119,14 +119,24 @@ async function inParts(
   }
 }
 
-async function part(bucket: Bucket, info: BlobInfo, to: string, id: string, i: number, o: Call): Promise<string> {
+async function part(
+  bucket: Bucket,
+  info: BlobInfo,
+  to: string,
+  id: string,
+  i: number,
+  count: number,
+  o: Call,
+): Promise<string> {
   const start = i * PART_MAX
+  // "You can copy a range only if the source object is greater than 5 MB." https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
+  const range = count === 1 ? {} : { CopySourceRange: `bytes=${start}-${Math.min(start + PART_MAX, info.size) - 1}` }
   const input = {
     ...bucket.object(to),
     ...sourceOf(bucket, info),
     UploadId: id,
     PartNumber: i + 1,
-    CopySourceRange: `bytes=${start}-${Math.min(start + PART_MAX, info.size) - 1}`,
+    ...range,
   }
   const { output } = await pinned(() =>
     bucket.requests.repeat(() => new UploadPartCopyCommand(input), o.signal ? { signal: o.signal } : {}),

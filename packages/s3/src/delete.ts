@@ -48,7 +48,9 @@ async function removeMany(
   const error = errors.find((failure) => !failure.transient) ?? errors[0]
   if (error === undefined) return undefined
   const prefix = bucket.settings.prefix
-  return { keys: failures.map(({ Key = '' }) => Key.slice(prefix.length)), error }
+  // Which failed is not always said.
+  const named = failures.every(({ Key }) => Key !== undefined && Key.length > prefix.length)
+  return { keys: named ? failures.map(({ Key = '' }) => Key.slice(prefix.length)) : keys, error }
 }
 
 /** An error of one key comes without the status that the same error has as a reply. */

@@ -57,7 +57,9 @@ export class S3Failure extends Error {
   get doubtful(): boolean {
     // A body that could not be handed over whole is not taken: the request said how long it is.
     if (this.kind === 'broken') return this.code !== 'EPIPE'
-    return this.kind === 'answered' && (this.status ?? 0) >= 500 && this.status !== 501 && !this.isFull
+    if (this.kind !== 'answered' || (this.status ?? 0) < 500 || this.status === 501 || this.isFull) return false
+    // S3's own words for "not now" say that nothing was done; a 503 without them may be of a balancer that lost the reply.
+    return !BUSY.has(this.code)
   }
 
   /** Whether the same request may succeed later. */

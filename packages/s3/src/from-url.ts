@@ -1,8 +1,9 @@
-import { env } from 'node:process'
 import { type BlobDriver, HubError, readStoreUrl, withUrlParameters } from '@tensorhub/core'
 import { makeClient } from './client.ts'
 import { s3 } from './driver.ts'
+import { mapError } from './errors.ts'
 import { type S3Options, settingsOf } from './options.ts'
+import { failureOf } from './requests.ts'
 
 const PARAMETERS = {
   region: 'text',
@@ -39,7 +40,11 @@ export async function urlToHandOver(url: string): Promise<string> {
   const client = makeClient(options, settings)
   try {
     const { accessKeyId, secretAccessKey, sessionToken } = await client.config.credentials()
-    const endpoint = options.endpoint ?? (env['AWS_ENDPOINT_URL_S3'] || env['AWS_ENDPOINT_URL'])
+    // As the SDK finds it: in the environment, or in a profile, unless AWS_IGNORE_CONFIGURED_ENDPOINT_URLS is set.
+    const { serviceConfiguredEndpoint } = client.config as {
+      serviceConfiguredEndpoint?: () => Promise<string | undefined>
+    }
+    const endpoint = options.endpoint ?? (await serviceConfiguredEndpoint?.())
     return withUrlParameters(url, {
       ...{ accessKeyId, secretAccessKey, region: await client.config.region() },
       ...(sessionToken === undefined ? {} : { sessionToken }),
@@ -50,6 +55,11 @@ export async function urlToHandOver(url: string): Promise<string> {
       // This process has tried it out already.
       probe: 'false',
     })
+  } catch (error) {
+    const at = { scheme: 's3', op: 'open' }
+    const failure = failureOf(error, options.endpoint === undefined ? '' : new URL(options.endpoint).host)
+    const known = mapError(failure, at, settings.bucket)
+    throw known === undefined ? error : new HubError(known.code, known.message ?? '', { ...known, at, cause: failure })
   } finally {
     client.destroy()
   }

@@ -12,18 +12,35 @@ export async function* list(
   prefix: string,
   o: Call & { readonly after?: string; readonly limit?: number },
 ): AsyncGenerator<BlobInfo, void, undefined> {
-  const own = bucket.settings.prefix
   let left = o.limit ?? Number.POSITIVE_INFINITY
+  if (left <= 0) return
+  for await (const object of objects(bucket, prefix, Math.min(PAGE, left), o)) {
+    // Some servers' StartAfter includes the key itself.
+    if (!isKey(object.key) || (o.after !== undefined && compareStrings(object.key, o.after) <= 0)) continue
+    yield object
+    throwIfAborted(o.signal)
+    if (--left <= 0) return
+  }
+}
+
+/** Everything whose name begins so. */
+export async function* objects(
+  bucket: Bucket,
+  prefix: string,
+  page: number,
+  o: Call & { readonly after?: string },
+): AsyncGenerator<BlobInfo, void, undefined> {
+  const own = bucket.settings.prefix
   let token: string | undefined
   let last = ''
-  while (left > 0) {
+  for (;;) {
     throwIfAborted(o.signal)
     const input = {
       Bucket: bucket.name,
       Prefix: own + prefix,
       // Keys of others may hold characters that XML 1.0 cannot.
       EncodingType: 'url' as const,
-      MaxKeys: Math.min(PAGE, left),
+      MaxKeys: page,
       ...(token !== undefined
         ? { ContinuationToken: token }
         : o.after !== undefined
@@ -44,15 +61,12 @@ export async function* list(
           { at: bucket.at('list', prefix), reason: 'LIST_ORDER' },
         )
       last = full
-      const key = full.slice(own.length)
-      // Some servers' StartAfter includes the key itself.
-      if (!isKey(key) || (o.after !== undefined && compareStrings(key, o.after) <= 0)) continue
-      yield { key, size: Size, modified: LastModified, version: versionOf(ETag) }
-      throwIfAborted(o.signal)
-      if (--left <= 0) return
+      yield { key: full.slice(own.length), size: Size, modified: LastModified, version: versionOf(ETag) }
     }
-    token = output.IsTruncated ? output.NextContinuationToken : undefined
-    if (token === undefined) return
+    if (!output.IsTruncated) return
+    token = output.NextContinuationToken
+    // Servers that know only the first version of the call answer so; the rest would be missed in silence.
+    if (token === undefined) throw bucket.stranger('a cut list that does not say how it goes on')
   }
 }
 

@@ -30,8 +30,8 @@ export interface S3Options {
   /** A profile of the AWS configuration files. */
   readonly profile?: string
   /**
-   * Sends the CRC32 of each upload and part, which the server checks, beside the hash where it is known; default true on AWS, false with an endpoint or a
-   * client, since not every S3-compatible server takes them.
+   * Sends a checksum of each upload and part, which the server checks and buckets with Object Lock demand: the sha256 where it is known, else the CRC32.
+   * Default true on AWS, false with an endpoint or a client, since not every S3-compatible server takes them.
    */
   readonly checksums?: boolean
   /** Milliseconds to reach the server, and of silence within a request; default 30,000. */

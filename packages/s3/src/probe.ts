@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { CompleteMultipartUploadCommand, PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3'
 import type { BlobCan, Call } from '@tensorhub/core'
-import type { Bucket } from './bucket.ts'
+import { type Bucket, PROBE } from './bucket.ts'
 import { conditionOf } from './commit.ts'
 import { remove } from './delete.ts'
 import { S3Failure } from './failure.ts'
@@ -13,13 +13,13 @@ import { begin } from './write.ts'
  * not tried, and the claim stands, since no write will come to rely on it.
  */
 export async function probe(bucket: Bucket, o: Call): Promise<Pick<BlobCan, 'ifAbsent' | 'ifVersion'>> {
-  const key = `tensorhub-probe-${randomUUID()}`
+  const key = `${PROBE}${randomUUID()}`
   const put = (size: number, condition: object) => () =>
     new PutObjectCommand({ ...bucket.object(key), Body: bytes(size), ...condition })
   try {
     await bucket.requests.repeat(put(1, {}), o)
   } catch (error) {
-    if (error instanceof S3Failure && error.code === 'AccessDenied') return { ifAbsent: true, ifVersion: true }
+    if (isDenied(error)) return { ifAbsent: true, ifVersion: true }
     throw error
   }
   try {
@@ -30,13 +30,13 @@ export async function probe(bucket: Bucket, o: Call): Promise<Pick<BlobCan, 'ifA
     ])
     return { ifAbsent, ifVersion }
   } finally {
-    await remove(bucket, [key], o)
+    await clear(bucket, key, o)
   }
 }
 
 /** The same for CompleteMultipartUpload, which some servers that honour PutObject's conditions leave out. Six small requests. */
 export async function partsHonourConditions(bucket: Bucket): Promise<boolean> {
-  const key = `tensorhub-probe-${randomUUID()}`
+  const key = `${PROBE}${randomUUID()}`
   const object = bucket.object(key)
   await bucket.requests.repeat(() => new PutObjectCommand({ ...object, Body: bytes(1) }), {})
   try {
@@ -51,9 +51,20 @@ export async function partsHonourConditions(bucket: Bucket): Promise<boolean> {
       await abort(bucket, { key, id }, {})
     }
   } finally {
-    await remove(bucket, [key], {})
+    await clear(bucket, key, {})
   }
 }
+
+/** Who may write and not delete leaves the probe behind. */
+async function clear(bucket: Bucket, key: string, o: Call): Promise<void> {
+  try {
+    await remove(bucket, [key], o)
+  } catch (error) {
+    if (!isDenied(error)) throw error
+  }
+}
+
+const isDenied = (error: unknown) => error instanceof S3Failure && error.code === 'AccessDenied'
 
 const bytes = (size: number) => new Uint8Array(size)
 

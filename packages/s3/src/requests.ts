@@ -6,10 +6,9 @@ import type {
   ServiceInputTypes,
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
-import { type Call, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
+import { type Call, Gate, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
 import { SOCKETS } from './client.ts'
 import { kindOfNodeError, S3Failure } from './failure.ts'
-import { Gate } from './gate.ts'
 
 export type Command<I extends ServiceInputTypes, O extends ServiceOutputTypes> = $Command<
   I,
@@ -55,6 +54,7 @@ export class Requests {
   readonly #gate = new Gate(SOCKETS)
   readonly #timeout: number
   readonly #config: S3ClientResolvedConfig
+  readonly #given: boolean
   /** Whom the last request went to; for errors that come before any. */
   #host: string
 
@@ -63,6 +63,7 @@ export class Requests {
     this.client = client
     // One copy for good: the SDK keeps the clock's correction in it.
     this.#config = given ? { ...client.config, ...WHEN_REQUIRED } : client.config
+    this.#given = given
     this.#timeout = timeout
     this.#host = host
   }
@@ -84,7 +85,7 @@ export class Requests {
       return { ...reply, release }
     } catch (error) {
       throwIfAborted(o.signal)
-      throw this.#failure(error)
+      throw this.failure(error)
     } finally {
       if (!held) release()
     }
@@ -119,6 +120,7 @@ export class Requests {
     command: Command<I, O>,
     o: SendOptions,
   ): Promise<{ output: O; date: Date }> {
+    await this.#signIn()
     let date = new Date()
     command.middlewareStack.add(
       (next) => async (args) => {
@@ -151,27 +153,51 @@ export class Requests {
     return { output, date }
   }
 
-  #failure(error: unknown): unknown {
-    if (error instanceof S3Failure || isHubError(error)) return error
-    const host = this.#host
-    const { name = '', code, message = '', $metadata, $response, Region, Code } = (error ?? {}) as SdkError
-    const kind = kindOfNodeError(error)
-    if (kind !== undefined) return new S3Failure(kind, code ?? name, shown(message), { host })
-    const status = $response?.statusCode ?? $metadata?.httpStatusCode
-    if (status === undefined) {
-      const setup =
-        name === 'CredentialsProviderError' || /^Region is missing|Could not (load|resolve) credentials/i.test(message)
-      return setup ? new S3Failure('setup', name, shown(message), { host }) : error
-    }
-    const headers = $response?.headers ?? {}
-    return new S3Failure('answered', Code ?? name, shown(message), {
-      host,
-      status,
-      region: Region ?? headers['x-amz-bucket-region'] ?? /expecting ["']?([a-z0-9-]+)/.exec(message)?.[1],
-      requestId: $metadata?.requestId,
-      clockCorrected: $metadata?.clockSkewCorrected === true,
+  /**
+   * Credentials of a container, a machine or another account are asked for elsewhere, without a bound of the SDK's. It keeps them, so that signing finds them here. Of a
+   * client that was given that is the caller's affair.
+   */
+  async #signIn(): Promise<void> {
+    if (this.#given) return
+    const { code, message } = { code: 'TimeoutError', message: `No credentials came within ${this.#timeout} ms.` }
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      const error = () => new S3Failure('unreachable', code, message, { host: 'The source of the credentials' })
+      timer = setTimeout(() => reject(error()), this.#timeout)
     })
+    try {
+      await Promise.race([this.#config.credentials(), late])
+    } finally {
+      clearTimeout(timer)
+    }
   }
+
+  /** An SDK's error, without what it carries of the request. */
+  failure(error: unknown): unknown {
+    return failureOf(error, this.#host)
+  }
+}
+
+/** What an error of the SDK says, without what it carries of the request; others as they are. */
+export function failureOf(error: unknown, host: string): unknown {
+  if (error instanceof S3Failure || isHubError(error)) return error
+  const { name = '', code, message = '', $metadata, $response, Region, Code } = (error ?? {}) as SdkError
+  const kind = kindOfNodeError(error)
+  if (kind !== undefined) return new S3Failure(kind, code ?? name, shown(message), { host })
+  const status = $response?.statusCode ?? $metadata?.httpStatusCode
+  if (status === undefined) {
+    const setup =
+      name === 'CredentialsProviderError' || /^Region is missing|Could not (load|resolve) credentials/i.test(message)
+    return setup ? new S3Failure('setup', name, shown(message), { host }) : error
+  }
+  const headers = $response?.headers ?? {}
+  return new S3Failure('answered', Code ?? name, shown(message), {
+    host,
+    status,
+    region: Region ?? headers['x-amz-bucket-region'] ?? /expecting ["']?([a-z0-9-]+)/.exec(message)?.[1],
+    requestId: $metadata?.requestId,
+    clockCorrected: $metadata?.clockSkewCorrected === true,
+  })
 }
 
 interface RawRequest {

@@ -2,6 +2,7 @@ import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { type Call, HubError, type SignedUrl, type SignOptions, throwIfAborted } from '@tensorhub/core'
 import type { Bucket } from './bucket.ts'
+import { base64 } from './write.ts'
 
 /** A week. https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html */
 const LONGEST = 7 * 24 * 3600
@@ -20,7 +21,7 @@ export async function sign(bucket: Bucket, key: string, o: Call & SignOptions): 
       path: 'expiresIn',
     })
   const object = bucket.object(key)
-  const checksum = sha256 === undefined ? undefined : Buffer.from(sha256, 'hex').toString('base64')
+  const checksum = sha256 === undefined ? undefined : base64(sha256)
   const put = { ...object, ...(checksum === undefined ? {} : { ChecksumSHA256: checksum }) }
   // The presigner takes any command; its type wants one that the compiler knows.
   const command = (method === 'GET' ? new GetObjectCommand(object) : new PutObjectCommand(put)) as GetObjectCommand
@@ -39,10 +40,10 @@ export async function sign(bucket: Bucket, key: string, o: Call & SignOptions): 
     },
     { step: 'build', priority: 'low', name: 'tensorhubSigned' },
   )
+  const signed = getSignedUrl(bucket.requests.client, command, { expiresIn, unhoistableHeaders: new Set([SHA256]) })
   const url = new URL(
-    await getSignedUrl(bucket.requests.client, command, {
-      expiresIn,
-      unhoistableHeaders: new Set([SHA256]),
+    await signed.catch((error: unknown) => {
+      throw bucket.requests.failure(error)
     }),
   )
   return checksum === undefined ? url : Object.assign(url, { headers: { [SHA256]: checksum } })

@@ -6,8 +6,10 @@ import {
   ListPartsCommand,
 } from '@aws-sdk/client-s3'
 import { type Call, isKey, throwIfAborted } from '@tensorhub/core'
-import type { Bucket } from './bucket.ts'
+import { type Bucket, PROBE } from './bucket.ts'
+import { remove } from './delete.ts'
 import { S3Failure } from './failure.ts'
+import { objects } from './list.ts'
 import type { Reply } from './requests.ts'
 
 interface Unfinished {
@@ -15,7 +17,10 @@ interface Unfinished {
   readonly id: string
 }
 
-/** Unfinished multi-part uploads of this driver's keys, begun before a time: the store keeps, and bills, their parts until somebody aborts them. */
+/**
+ * Unfinished multi-part uploads of this driver's keys, begun before a time: the store keeps, and bills, their parts until somebody aborts them. And probe objects of
+ * processes that died, or might not delete them.
+ */
 export async function sweep(
   bucket: Bucket,
   o: Call & { readonly before: Date; readonly dryRun?: boolean },
@@ -28,6 +33,12 @@ export async function sweep(
     if (size === undefined || !(o.dryRun || (await abort(bucket, upload, o)))) continue
     count++
     bytes += size
+  }
+  for await (const { key, size: probe, modified } of objects(bucket, PROBE, 1000, o)) {
+    if (modified >= o.before) continue
+    if (!o.dryRun) await remove(bucket, [key], o)
+    count++
+    bytes += probe
   }
   return { count, bytes }
 }
@@ -46,7 +57,8 @@ async function* unfinished(bucket: Bucket, o: Call & { readonly before: Date }):
     for (const { Key = '', UploadId, Initiated } of Uploads)
       if (UploadId !== undefined && Initiated !== undefined && Initiated < o.before && isKey(Key.slice(prefix.length)))
         yield { key: Key.slice(prefix.length), id: UploadId }
-    marker = IsTruncated && NextKeyMarker ? { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker } : undefined
+    if (IsTruncated && !NextKeyMarker) throw bucket.stranger('a cut list that does not say how it goes on')
+    marker = IsTruncated ? { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker } : undefined
   }
 }
 

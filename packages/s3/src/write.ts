@@ -115,12 +115,14 @@ class Upload implements PartUpload<Session> {
   async once(bytes: Uint8Array, o: Call & { readonly when?: Precondition }): Promise<BlobInfo> {
     const nonce = randomUUID()
     const { sha256 } = this.#of
+    const checksum = this.#bucket.settings.checksums && sha256 !== undefined ? base64(sha256) : undefined
     const crc = sha256 === undefined ? this.#checksum(bytes) : undefined
     const input = {
       ...this.#bucket.object(this.#key),
       ...describedBy(this.#of, o.when === undefined ? undefined : nonce),
       ...conditionOf(o.when),
       ...(crc === undefined ? {} : { ChecksumCRC32: crc }),
+      ...(checksum === undefined ? {} : { ChecksumSHA256: checksum }),
       Body: bytes,
     }
     const call = o.signal ? { signal: o.signal } : {}
@@ -248,6 +250,8 @@ async function expectVersion(bucket: Bucket, key: string, version: string, o: Ca
   const there = await findOrNone(bucket, key, o)
   if (there?.info.version !== version) throw refusal(bucket, key, { ifVersion: version })
 }
+
+export const base64 = (hex: string) => Buffer.from(hex, 'hex').toString('base64')
 
 function describedBy(of: Described, nonce: string | undefined) {
   const metadata = { ...of.meta, ...(nonce === undefined ? {} : { [NONCE]: nonce }) }

@@ -1,8 +1,8 @@
-import { throwIfAborted } from '@tensorhub/core'
+import { throwIfAborted } from '../errors/hub-error.ts'
 
 /**
- * Lets so many in at once. Requests wait here rather than for a socket of the agent's: there, the SDK's connection timeout would already be running, and a burst
- * of uploads would fail as "unreachable".
+ * Lets so many in at once. A driver's requests wait here rather than for a socket of an agent that is bounded: there a connection timeout would already be running (a
+ * burst of uploads would fail as "unreachable"), or bodies that a caller holds unread would keep every further request waiting for ever.
  */
 export class Gate {
   #free: number
