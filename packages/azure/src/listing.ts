@@ -1,6 +1,5 @@
-import { type BlobInfo, type Call, compareStrings, HubError } from '@tensorhub/core'
+import { type BlobInfo, type Call, compareStrings, HubError, isKey } from '@tensorhub/core'
 import { infoOf } from './info.ts'
-import { PROBE } from './probe.ts'
 import { placeOf, type Store } from './store.ts'
 
 /** https://learn.microsoft.com/rest/api/storageservices/list-blobs#uri-parameters */
@@ -51,9 +50,10 @@ export async function* listBlobs(
           { at, reason: 'CAPABILITY' },
         )
       }
-      if (key.startsWith(PROBE)) continue
-      skipping = false
       last = key
+      // What others keep there under names that are no keys, and probes of `open`, is no blob.
+      if (!isKey(key)) continue
+      skipping = false
       yield infoOf(key, properties.contentLength, { ...properties, metadata }, at, where)
       if (--left <= 0) return
     }

@@ -3,7 +3,7 @@ import { type BlobCan, type Call, isHubError } from '@tensorhub/core'
 import { placeOf, type Store } from './store.ts'
 
 /** No key of core's begins so, since `!` is in none; lists leave it out. */
-export const PROBE = '!tensorhub-probe-'
+const PROBE = '!tensorhub-probe-'
 
 /**
  * Tries whether the server holds conditions: a second create-only write, and one over a version that never was, must be refused. A server that ignores them

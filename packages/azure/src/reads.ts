@@ -67,12 +67,15 @@ async function get(
     const stream = found.readableStreamBody as Readable | undefined
     const partial = offset > 0 || length !== undefined
     const size = partial ? totalOf(found.contentRange) : found.contentLength
-    if (stream === undefined || size === undefined) {
-      stream?.destroy()
-      throw notTheStore(at, where)
+    try {
+      const info = infoOf(key, size, found, at, where)
+      if (stream === undefined) throw notTheStore(at, where)
+      return { info, body: webBody(stream, (error) => brokenBody(error, at, where)) }
+    } catch (error) {
+      // An unread body would keep its connection.
+      stream?.on('error', () => undefined).destroy()
+      throw error
     }
-    const body = webBody(stream, (error) => brokenBody(error, at, where))
-    return { info: infoOf(key, size, found, at, where), body }
   } catch (error) {
     if (offset > 0 || !isHubError(error, 'RANGE')) throw error
     return undefined

@@ -22,12 +22,23 @@ export class Requests {
   ): Promise<T> {
     throwIfAborted(o.signal, at)
     const late = new AbortController()
-    const timer = setTimeout(() => late.abort(), this.#timeout + (1000 * (o.bytes ?? 0)) / SLOWEST)
+    let timer: NodeJS.Timeout | undefined
+    // Raced as well: a sign-in may wait for a program or a service, and look at no signal.
+    const over = new Promise<never>((_, reject) => {
+      const end = () => {
+        late.abort()
+        reject(silent(at, this.#where, this.#timeout))
+      }
+      timer = setTimeout(end, this.#timeout + (1000 * (o.bytes ?? 0)) / SLOWEST)
+    })
     try {
-      return await send(o.signal ? AbortSignal.any([o.signal, late.signal]) : late.signal)
+      return await Promise.race([send(o.signal ? AbortSignal.any([o.signal, late.signal]) : late.signal), over])
     } catch (error) {
+      const isLate = late.signal.aborted
+      // The SDK keeps the connection of an answer that it refuses itself, such as one without an ETag.
+      late.abort()
       throwIfAborted(o.signal, at)
-      throw late.signal.aborted ? silent(at, this.#where, this.#timeout) : hubErrorOf(error, at, this.#where)
+      throw isLate ? silent(at, this.#where, this.#timeout) : hubErrorOf(error, at, this.#where)
     } finally {
       clearTimeout(timer)
     }

@@ -102,7 +102,7 @@ export class Write implements PartUpload<Session> {
     const { requests, repeatsItself, where } = this.#store
     const conditions = conditionsOf(o.when)
     // An earlier try may have been applied though it failed here.
-    let uncertain = repeatsItself
+    let uncertain = false
     try {
       return await requests.retrying(this.#at, o, async () => {
         try {
@@ -112,9 +112,15 @@ export class Write implements PartUpload<Session> {
           return meta === undefined ? info : { ...info, meta }
         } catch (error) {
           const refused = refusal(error, o.when)
-          if (uncertain && isRefusal(refused)) {
-            const mine = await this.#written(o)
+          if ((uncertain || repeatsItself) && isRefusal(refused)) {
+            const mine = await this.#written(o).catch((failure: unknown) => {
+              throw uncertain && !isTransient(failure) && !isHubError(failure, 'ABORTED')
+                ? this.#unknown(failure)
+                : failure
+            })
             if (mine !== undefined) return mine
+            // The other one's blob stands there instead of this one, or was written over it.
+            if (uncertain && o.when !== undefined && 'ifVersion' in o.when) throw this.#unknown(error)
           }
           if (isHubError(error) && isAmbiguous(error)) uncertain = true
           throw refused
@@ -122,15 +128,19 @@ export class Write implements PartUpload<Session> {
       })
     } catch (error) {
       // Repeated by the caller, a conditional write that was applied would find itself in its way.
-      if (o.when === undefined || !uncertain || !isTransient(error)) throw error
+      if (o.when === undefined || !(uncertain || repeatsItself) || !isTransient(error)) throw error
       const mine = await this.#written(o).catch(() => undefined)
       if (mine !== undefined) return mine
-      throw new HubError(
-        'UNKNOWN',
-        `Whether blob '${this.#key}' was written is not known: the connection to ${where.host} failed. Read it back before you write it again.`,
-        { at: this.#at, cause: error },
-      )
+      throw this.#unknown(error)
     }
+  }
+
+  #unknown(cause: unknown): HubError {
+    return new HubError(
+      'UNKNOWN',
+      `A conditional write of blob '${this.#key}' to ${this.#store.where.host} failed such that whether it was done is not known. Read the blob before you write again.`,
+      { at: this.#at, reason: 'OUTCOME_UNKNOWN', cause },
+    )
   }
 
   /** The blob, if it is what this write made. */

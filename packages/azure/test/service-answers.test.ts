@@ -1,3 +1,4 @@
+import { ContainerClient } from '@azure/storage-blob'
 import { azure } from '@tensorhub/azure'
 import { openBlobs } from '@tensorhub/core'
 import { describe, expect, it } from 'vitest'
@@ -119,12 +120,62 @@ describe('lists', () => {
     await blobs.close()
   })
 
+  it('leave out what others keep under names that are no keys', async () => {
+    await using fake = await strictFake(() => page(['a', 'b c', 'd//e', 'f']))
+    const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false }))
+    expect((await allOf(blobs.list(''))).map(({ key }) => key)).toEqual(['a', 'f'])
+    await blobs.close()
+  })
+
   it('in another order than that of names (a hierarchical namespace) are refused, rather than given out', async () => {
     await using fake = await strictFake(() => page(['a/b', 'a-c']))
     const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false }))
     await expect(allOf(blobs.list(''))).rejects.toMatchObject({ code: 'UNSUPPORTED', reason: 'CAPABILITY' })
     await blobs.close()
   })
+})
+
+describe('a conditional write that failed such that it may have been done', () => {
+  const theirs: Answered = {
+    status: 200,
+    headers: { etag: '"0x8D0THER"', 'last-modified': new Date().toUTCString(), 'content-length': '1' },
+  }
+  it('UNKNOWN once another one’s blob stands over the version, or where it may not be read back; EXISTS where that stands in its way', async () => {
+    for (const [when, refusal, found, expected] of [
+      [{ ifVersion: '0x1' }, refused(412, 'ConditionNotMet'), theirs, 'UNKNOWN'],
+      [{ ifVersion: '0x1' }, refused(412, 'ConditionNotMet'), refused(403, 'AuthorizationFailure'), 'UNKNOWN'],
+      [{ ifAbsent: true }, refused(409, 'BlobAlreadyExists'), refused(403, 'AuthorizationFailure'), 'UNKNOWN'],
+      [{ ifAbsent: true }, refused(409, 'BlobAlreadyExists'), theirs, 'EXISTS'],
+    ] as const) {
+      let puts = 0
+      await using fake = await strictFake(({ method }) => {
+        if (method === 'HEAD') return found
+        return puts++ === 0 ? refused(500, 'OperationTimedOut') : refusal
+      })
+      const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false }))
+      await expect(blobs.write('k', 'x', { when })).rejects.toMatchObject({ code: expected, retryable: false })
+      await blobs.close()
+    }
+  })
+})
+
+describe('bounds', () => {
+  it('a body without what every answer has closes its connection', async () => {
+    await using fake = await strictFake(() => ({ status: 200, body: 'x'.repeat(4 * 1024 * 1024) }))
+    const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false }))
+    for (let i = 0; i < 5; i++)
+      await expect(blobs.read('k')).rejects.toMatchObject({ code: 'UNAVAILABLE', reason: 'NOT_THE_STORE' })
+    await expect.poll(() => fake.connections()).toBe(0)
+    await blobs.close()
+  })
+
+  it('a sign-in that never ends is given up after the timeout', async () => {
+    const credential = { getToken: () => new Promise<never>(() => undefined) }
+    const client = new ContainerClient('https://127.0.0.1:9/account/models', credential)
+    const blobs = openBlobs(azure({ client, timeout: 500, probe: false }))
+    await expect(blobs.stat('k')).rejects.toMatchObject({ code: 'UNAVAILABLE', reason: 'UNREACHABLE' })
+    await blobs.close()
+  }, 30_000)
 })
 
 describe('conditions in the words of other operations', () => {

@@ -52,6 +52,10 @@ export async function strictFake(answer: (asked: Asked) => Answered | undefined,
     /** The certificate that a client must trust, with `tls`. */
     ca: certificate?.cert ?? '',
     endpoint: `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}/fakeaccount`,
+    connections: () =>
+      new Promise<number>((resolve, reject) =>
+        server.getConnections((error, n) => (error ? reject(error) : resolve(n))),
+      ),
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

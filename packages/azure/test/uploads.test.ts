@@ -242,7 +242,12 @@ describe('sign', () => {
     elsewhere.pathname = elsewhere.pathname.replace(/k$/, 'j')
     expect((await fetch(elsewhere)).status).toBe(403)
     const put = await direct.sign('new', { method: 'PUT', expiresIn: 60 })
-    const headers = { 'x-ms-blob-type': 'BlockBlob' }
+    const { headers = {} } = put
+    expect(headers).toEqual({ 'x-ms-blob-type': 'BlockBlob' })
+    await expect(direct.sign('new', { method: 'PUT', expiresIn: 60, sha256: 'ab'.repeat(32) })).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      path: 'sha256',
+    })
     expect((await fetch(put, { method: 'PUT', headers, body: 'put' })).status).toBe(201)
     expect(Buffer.from(await direct.bytes('new')).toString()).toBe('put')
     expect((await fetch(put)).status).toBe(403)
