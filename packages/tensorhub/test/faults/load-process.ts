@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { isHubError } from '@tensorhub/core'
+import { type HubError, isHubError } from '@tensorhub/core'
 import { TensorHub } from '../../src/index.ts'
 import { LARGE, noise } from '../suite/values.ts'
 import { startingHandler } from '../tasks/history.ts'
@@ -23,13 +23,15 @@ process.once('SIGTERM', () => {
 const contentOf = (n: number) => ({ worker, n, data: noise(LARGE, worker * 100_000 + n) })
 const saved: { readonly id: string; readonly n: number }[] = []
 
+const mayPass = (error: HubError) => error.retryable || error.reason === 'REPLY_LOST'
+
 /** @returns what the call gave, or undefined when it failed as calls may while a server is away. */
 async function tried<T>(what: LoadLine['kind'], call: () => Promise<T>): Promise<{ readonly value: T } | undefined> {
   const begun = Date.now()
   try {
     return { value: await call() }
   } catch (error) {
-    if (!isHubError(error) || !(error.retryable || error.reason === 'REPLY_LOST')) throw error
+    if (!isHubError(error) || !mayPass(error)) throw error
     say({ kind: 'failed', at: Date.now(), begun, of: what, code: error.code, message: error.message })
     return undefined
   }
@@ -55,7 +57,7 @@ async function loads(): Promise<void> {
     const begun = Date.now()
     // A store that lost what it had acknowledged; whether it may is for the test to say.
     const lost = (error: unknown) => {
-      if (!isHubError(error, 'INTEGRITY') && !isHubError(error, 'NOT_FOUND')) throw error
+      if (!isHubError(error) || mayPass(error)) throw error
       return `${error.code}: ${error.message}`
     }
     const load = async () => (await hub.datasets.open(one.id))?.load()

