@@ -1,6 +1,6 @@
 import type { Change, Predicate } from '@tensorhub/core'
 import type { Document } from 'mongodb'
-import { toBson } from './values.ts'
+import { refuseBsonType, toBson } from './values.ts'
 
 /**
  * A change as MongoDB's update operators. What these do otherwise than core's `applyChange` is excluded by guards (conditions on the document), or cannot be said by them at all.
@@ -23,6 +23,7 @@ const MOST = 2 ** 30
 
 export function compileChange(change: Change, where: Predicate): CompiledChange {
   const { set = {}, unset = [], inc = {} } = change
+  refuseBsonType([...Object.keys(set), ...unset, ...Object.keys(inc)])
   const guards: Document[] = []
   const obstacles = Object.keys(set).flatMap(noObject)
   let operators = unset.every((path) => !path.includes('.'))

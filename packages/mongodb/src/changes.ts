@@ -10,6 +10,7 @@ import {
 import type { Collection, Document } from 'mongodb'
 import { compileChange } from './change.ts'
 import type { Connection } from './connection.ts'
+import { failedAt } from './errors.ts'
 import { compileFilter, compileOrder, pinnedId } from './filter.ts'
 import { checkSize, docToBson } from './values.ts'
 
@@ -73,16 +74,13 @@ export class Changes {
       }
       return this.#replaceEach(coll, filter, change)
     }
-    if (operators && !(await this.#meets(collection, filter, obstacles)))
-      return Number((await collection.updateMany(filter, update)).matchedCount)
+    if (operators) {
+      const changed = await updateAll(collection, filter, update, obstacles)
+      if (changed !== undefined) return changed
+    }
     // All are tried before any is changed, so that an impossible change changes nothing.
     for await (const doc of collection.find(filter, { batchSize: BATCH })) applyChange(doc as unknown as Doc, change)
     return this.#replaceEach(coll, filter, change)
-  }
-
-  async #meets(collection: Collection<Stored>, filter: Document, obstacles: readonly Document[]): Promise<boolean> {
-    if (obstacles.length === 0) return false
-    return (await collection.findOne({ $and: [filter, { $or: [...obstacles] }] }, { projection: { _id: 1 } })) !== null
   }
 
   /** The slow way, for documents of any number: read, change here, replace where nobody changed it meanwhile, and again for the others. */
@@ -120,6 +118,30 @@ export class Changes {
 
   #collection(coll: string): Collection<Stored> {
     return this.#connection.opened.db.collection<Stored>(coll)
+  }
+}
+
+/**
+ * Changes all that match, unless one of them is an obstacle: one command of two updates in order, whose first is refused by the server when it finds an obstacle (an `_id` is text, and is
+ * never changed), so that the second is not begun. @returns undefined when there is an obstacle; then nothing was changed.
+ */
+async function updateAll(
+  collection: Collection<Stored>,
+  filter: Document,
+  update: Document,
+  obstacles: readonly Document[],
+): Promise<number | undefined> {
+  if (obstacles.length === 0) return Number((await collection.updateMany(filter, update)).matchedCount)
+  const found = { $and: [filter, { $or: [...obstacles] }] }
+  try {
+    const { matchedCount } = await collection.bulkWrite(
+      [{ updateOne: { filter: found, update: { $inc: { _id: 1 } } as Document } }, { updateMany: { filter, update } }],
+      { ordered: true },
+    )
+    return Number(matchedCount)
+  } catch (error) {
+    if (failedAt(error) === 0) return undefined
+    throw error
   }
 }
 

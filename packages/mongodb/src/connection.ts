@@ -1,8 +1,9 @@
 import { type Call, type ErrorPlace, HubError, throwIfAborted } from '@tensorhub/core'
 import { type Db, MongoClient, type MongoClientOptions, ReadConcern } from 'mongodb'
 import { type ConnectionOptions, DEFAULT_TIMEOUT } from './connection-options.ts'
-import { type ErrorContext, isWrongCredentials, mapMongoError } from './errors.ts'
-import { type Features, readFeatures } from './features.ts'
+import { type ErrorContext, isUnreachable, isWrongCredentials, mapMongoError, notMongoText } from './errors.ts'
+import { type Features, readFeatures, takesRetryableWrites } from './features.ts'
+import { isOtherServer } from './other-server.ts'
 import { invalid, OWN_PARAMETERS, readUrl } from './url.ts'
 
 /** What there is while a driver is open. */
@@ -103,7 +104,9 @@ export class Connection {
   async #acquire(): Promise<Omit<Opened, 'db'> & { release: () => Promise<void> }> {
     if (this.#given !== undefined) {
       const client = await this.#given.connect()
-      return { client, features: await readFeatures(databaseOf(client, this.database)), release: async () => undefined }
+      const { features, retryable } = await this.#ask(client)
+      if (!retryable) throw this.#retriesRefused()
+      return { client, features, release: async () => undefined }
     }
     if (this.#clientOptions !== undefined) {
       const made = await this.#connect()
@@ -186,21 +189,48 @@ export class Connection {
     }
     try {
       await client.connect()
-      return { client, features: await readFeatures(databaseOf(client, this.database)) }
+      const { features, retryable } = await this.#ask(client)
+      if (retryable) return { client, features }
+      if (said('retryWrites') || options.retryWrites !== undefined) throw this.#retriesRefused()
     } catch (error) {
       await client.close().catch(() => undefined)
+      if (isUnreachable(error) && (await isOtherServer(client))) throw notTheStore(this.place, error)
       throw error
     }
+    await client.close().catch(() => undefined)
+    return this.#reach({ ...more, retryWrites: false })
+  }
+
+  async #ask(client: MongoClient): Promise<{ features: Features; retryable: boolean }> {
+    const db = databaseOf(client, this.database)
+    const [features, retryable] = await Promise.all([
+      readFeatures(db),
+      client.options.retryWrites === false || takesRetryableWrites(db),
+    ])
+    return { features, retryable }
+  }
+
+  #retriesRefused(): HubError {
+    return new HubError(
+      'UNSUPPORTED',
+      `MongoDB at ${this.place} does not take retryable writes, which the client sends. Set retryWrites=false.`,
+      { at: { scheme: 'mongodb', op: 'open' }, reason: 'CAPABILITY' },
+    )
+  }
+
+  /** Whether the MongoDB driver itself repeats a write whose reply was lost. */
+  get retriesWrites(): boolean {
+    const retryWrites = this.#held?.opened.client.options.retryWrites ?? true
+    const features = this.#held?.opened.features
+    return retryWrites && features?.replicated === true && features.sessions
   }
 
   #context(): ErrorContext {
-    const retryWrites = this.#held?.opened.client.options.retryWrites ?? true
-    const features = this.#held?.opened.features
     return {
       place: this.place,
       timeout: this.timeout,
       opened: this.#held !== undefined,
-      retriesWrites: retryWrites && features?.replicated === true && features.sessions,
+      retriesWrites: this.retriesWrites,
     }
   }
 }
@@ -211,6 +241,11 @@ function reasonOf(error: unknown): string {
   return /^[A-Za-z0-9 ,'"._-]{1,120}$/.test(message) && !message.includes('Invalid connection string')
     ? message
     : 'its form is wrong'
+}
+
+function notTheStore(place: string, cause: unknown): HubError {
+  const at = { scheme: 'mongodb', op: 'open' }
+  return new HubError('UNAVAILABLE', notMongoText(place), { at, reason: 'NOT_THE_STORE', cause })
 }
 
 /** Whatever the client's own options say: TensorHub's promises need these. */

@@ -134,8 +134,10 @@ class MongoIndex implements IndexDriver {
   async *watch(coll: string, where: Predicate, o: Call): AsyncGenerator<IndexEvent, void, undefined> {
     throwIfAborted(o.signal)
     try {
-      const { db } = this.#connection.opened
-      yield* watchChanges(db.collection(coll), where, this.#connection.timeout, o.signal)
+      const { client, db } = this.#connection.opened
+      const { timeout } = this.#connection
+      const silence = client.options.socketTimeoutMS || timeout
+      yield* watchChanges(db.collection(coll), where, { timeout, silence }, o.signal)
     } catch (error) {
       if (o.signal?.aborted) throw abortError(o.signal)
       throw error

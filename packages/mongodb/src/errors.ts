@@ -28,13 +28,14 @@ export const CODES = {
   writeConflict: 112,
   commandNotSupported: 115,
   parallelArrays: 171,
+  atlas: 8000,
   documentTooLarge: 10334,
   duplicateKey: 11000,
 } as const
 
 const UNAVAILABLE = new Set([6, 7, 89, 91, 133, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436])
 /** Of those, what a write may still have passed: the server was interrupted in the middle. */
-const INTERRUPTED = new Set([6, 7, 89, 91, 262, 9001, 11600, 11602])
+const INTERRUPTED = new Set([6, 7, 89, 91, 189, 262, 9001, 11600, 11602])
 const TOO_LARGE = new Set<number>([CODES.documentTooLarge, 17280, 17419, 17420])
 const DUPLICATE = new Set<number>([CODES.duplicateKey, 11001, 12582])
 const UNSUPPORTED = new Set<number>([CODES.commandNotFound, CODES.commandNotSupported, 238, 263, 40324])
@@ -66,6 +67,14 @@ export function codeOf(error: unknown): number | undefined {
   return typeof found === 'number' || typeof found === 'bigint' ? Number(found) : undefined
 }
 
+/** Which write of a batch the server refused. */
+export function failedAt(error: unknown): number | undefined {
+  const { writeErrors } = error as Failure
+  const first: unknown = Array.isArray(writeErrors) ? writeErrors[0] : writeErrors
+  const { index } = (first ?? {}) as { readonly index?: unknown }
+  return index === undefined ? undefined : Number(index)
+}
+
 export function isDuplicateKey(error: unknown): boolean {
   const code = codeOf(error)
   return code !== undefined && DUPLICATE.has(code)
@@ -75,10 +84,23 @@ export function isDuplicateKey(error: unknown): boolean {
 export function isWrongCredentials(error: unknown): boolean {
   const code = codeOf(error)
   const message = String((error as Failure).message)
-  if (code === CODES.authenticationFailed || code === 11 || code === 8000) return true
+  if (code === CODES.authenticationFailed || code === 11) return true
+  // Atlas has one code for all that its proxy refuses.
+  if (code === CODES.atlas) return /auth/i.test(message) && !/not authorized/i.test(message)
   return (
     code === CODES.unauthorized && /requires? authentication|not authenticated|authentication required/i.test(message)
   )
+}
+
+export function hasLabel(error: unknown, label: string): boolean {
+  const { errorLabels } = (error ?? {}) as { readonly errorLabels?: unknown }
+  return Array.isArray(errorLabels) && errorLabels.includes(label)
+}
+
+/** A name that could not be looked up; of `mongodb+srv://` the driver hands these on as Node gave them. */
+function isLookUpFailure(error: unknown): boolean {
+  const { syscall } = error as { syscall?: unknown }
+  return typeof syscall === 'string' && /^(query|getaddrinfo)/.test(syscall)
 }
 
 /**
@@ -99,6 +121,8 @@ export function isReplyLost(failure: unknown): boolean {
   const error = unwrapped(failure)
   if (isSocketFailure(error)) return true
   const { name, beforeHandshake } = error as Failure
+  // Of `timeoutMS`, and of a commit that was repeated in vain: some try may have reached the server.
+  if (name === 'MongoOperationTimeoutError' || hasLabel(error, 'UnknownTransactionCommitResult')) return true
   if (name === 'MongoNetworkError' || name === 'MongoNetworkTimeoutError' || name === 'PoolClearedOnNetworkError')
     return beforeHandshake !== true && !/ECONNREFUSED|ENOTFOUND|EAI_AGAIN/.test(String((error as Failure).message))
   const code = codeOf(error)
@@ -112,6 +136,7 @@ export function isUnreachable(failure: unknown): boolean {
   const code = codeOf(error)
   return (
     isSocketFailure(error) ||
+    isLookUpFailure(error) ||
     /^Mongo(Network|NetworkTimeout|ServerSelection|OperationTimeout|NotConnected)Error$/.test(String(name)) ||
     /^(PoolCleared|PoolClosed|WaitQueueTimeout|PoolClearedOnNetwork)\w*Error$/.test(String(name)) ||
     name === 'MongoPoolClearedError' ||
@@ -164,7 +189,9 @@ export function mapMongoError(failure: unknown, at: ErrorPlace, context: ErrorCo
       `MongoDB at ${place} does not accept the user or password, or wants one and got none. Check both, and authSource: the database that knows the user.`,
       { reason: 'CREDENTIALS' },
     )
-  if (code === CODES.unauthorized)
+  if (code === CODES.atlas && /over your (space|storage) quota/i.test(error.message))
+    return make('STORAGE_FULL', `MongoDB at ${place} has no space left: ${error.message}`)
+  if (code === CODES.unauthorized || (code === CODES.atlas && /not (allowed|authorized)/i.test(error.message)))
     return make(
       'DENIED',
       `MongoDB at ${place} does not let this user do ${at.op}${on(at)}; it needs the role readWrite on the database.`,
@@ -217,6 +244,12 @@ export function mapMongoError(failure: unknown, at: ErrorPlace, context: ErrorCo
       `MongoDB at ${place} did ${at.op}${on(at)}, but a majority did not confirm it; a failover may undo it. Read back what was written.`,
       { reason: 'REPLY_LOST' },
     )
+  if (code === 43)
+    return make(
+      'UNAVAILABLE',
+      `MongoDB at ${place} no longer knows the cursor of this ${at.op}${on(at)}: it drops those that nobody reads from for 10 minutes. Read again, in pages.`,
+      { retryable: true },
+    )
   if (code === 50 && !WRITES.has(at.op))
     return make('UNAVAILABLE', `MongoDB at ${place} ran out of time in ${at.op}${on(at)}.`, { retryable: true })
   const tls = tlsFault(error)
@@ -244,7 +277,7 @@ export function mapMongoError(failure: unknown, at: ErrorPlace, context: ErrorCo
   if (isUnreachable(error)) {
     const other = notMongo(error)
     if (other)
-      return make('UNAVAILABLE', `What answers at ${place} does not speak MongoDB's protocol. Check host and port.`, {
+      return make('UNAVAILABLE', notMongoText(place), {
         reason: 'NOT_THE_STORE',
       })
     return make(
@@ -254,7 +287,7 @@ export function mapMongoError(failure: unknown, at: ErrorPlace, context: ErrorCo
     )
   }
   if (notMongo(error))
-    return make('UNAVAILABLE', `What answers at ${place} does not speak MongoDB's protocol. Check host and port.`, {
+    return make('UNAVAILABLE', notMongoText(place), {
       reason: 'NOT_THE_STORE',
     })
   if ((code !== undefined && UNSUPPORTED.has(code)) || isTransactionRefusal(error))
@@ -262,6 +295,10 @@ export function mapMongoError(failure: unknown, at: ErrorPlace, context: ErrorCo
       reason: 'CAPABILITY',
     })
   return make('UNKNOWN', `${at.op} on MongoDB at ${place} failed: ${error.message}`)
+}
+
+export function notMongoText(place: string): string {
+  return `What answers at ${place} does not speak MongoDB's protocol. Check host and port.`
 }
 
 function make(

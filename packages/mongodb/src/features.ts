@@ -1,4 +1,5 @@
-import type { Db, Document } from 'mongodb'
+import { type Db, type Document, MongoServerError } from 'mongodb'
+import { isWrongCredentials } from './errors.ts'
 
 /** What the server says and does, as found when the connection was opened. Nothing is concluded from its name or version. */
 export interface Features {
@@ -24,6 +25,26 @@ export async function readFeatures(db: Db): Promise<Features> {
     maxDocBytes: Number(reply['maxBsonObjectSize'] ?? 16 * 1024 * 1024),
   }
 }
+
+/**
+ * Whether the server takes writes that carry a transaction number, as the driver sends them unless told otherwise: Amazon DocumentDB and Cosmos DB say that they are replica sets and
+ * refuse every such write. https://docs.aws.amazon.com/documentdb/latest/developerguide/functional-differences.html#functional-differences.retryable-writes
+ */
+export async function takesRetryableWrites(db: Db): Promise<boolean> {
+  try {
+    // Deletes nothing: there is no such document.
+    await db.collection<{ _id: string }>('_probe').deleteOne({ _id: 'retryable' })
+    return true
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message?: unknown }
+    if (code === NOT_RETRYABLE || /txnNumber|retryable ?writes/i.test(String(message))) return false
+    // Who may only read, or a server that is not ready to write: of this nothing is known, and the first write tells.
+    if (error instanceof MongoServerError && !isWrongCredentials(error)) return true
+    throw error
+  }
+}
+
+const NOT_RETRYABLE = 301
 
 async function ask(db: Db): Promise<{ hello: Features['hello']; reply: Document }> {
   try {

@@ -39,8 +39,8 @@ type FieldPredicate = Extract<Predicate, { readonly path: Path }>
 
 function compileField(where: FieldPredicate): CompiledFilter {
   const name = where.path.join('.')
-  // No document has a field without a name, and MongoDB's versions differ on what such a path means.
-  if (where.path.includes('')) return UNDECIDED
+  // No document has a field without a name, and MongoDB's versions differ on what such a path means; the other name is one that the driver's serializer cannot send.
+  if (where.path.includes('') || name === '_bsontype') return UNDECIDED
   const condition = conditionOf(where)
   if (condition === 'nothing') return NOTHING
   if (condition === undefined) return UNDECIDED
@@ -91,9 +91,9 @@ function conditionOf(where: FieldPredicate): Condition | 'nothing' | undefined {
     case 'type':
       return exactly({ $type: [...where.types] })
     case 'prefix':
-      return exactly({ $regex: `^${escaped(where.value)}` })
+      return literal('^', where.value)
     case 'contains':
-      return exactly({ $regex: escaped(where.value) })
+      return literal('', where.value)
     case 'regex':
       return regex(where.pattern, where.ignoreCase)
     case 'elemMatch':
@@ -110,6 +110,17 @@ function operand(value: Operand): unknown {
   return Array.isArray(value) ? value.map(operand) : value
 }
 
+/** Characters of a text that go into a pattern: MongoDB takes 16 KiB, compatible servers less. https://www.mongodb.com/docs/manual/reference/operator/query/regex/ */
+const TEXT_MOST = 128
+
+/** Of a long text only its beginning is sent. */
+function literal(start: '' | '^', text: string): Condition {
+  if (text.length <= TEXT_MOST) return exactly({ $regex: start + escaped(text) })
+  // Not half of a character that takes two units.
+  const whole = text.slice(0, TEXT_MOST).replace(/[\ud800-\udbff]$/, '')
+  return { test: { $regex: start + escaped(whole) }, exact: false }
+}
+
 /** Text as a pattern that means just that text. NUL may not stand in a pattern. */
 function escaped(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&').replaceAll('\u0000', '\\x00')
@@ -117,10 +128,14 @@ function escaped(text: string): string {
 
 /**
  * A pattern is sent when it has nothing on which engines differ: letters, digits and spaces of ASCII, escaped punctuation, groups, alternatives, `* + ?`, `^`. The rest (`.`, `$`,
- * classes, ignored case: line ends and foldings differ between PCRE, Java's and Rust's engines) goes as its literal beginning or as "any text", and core decides.
+ * classes, ignored case: line ends and foldings differ between PCRE, Java's and Rust's engines; repeated groups, on which a backtracking engine may give up) goes as its literal beginning or as "any text", and core decides.
  */
 function regex(pattern: string, ignoreCase: boolean): Condition {
-  if (!ignoreCase && /^(?:[A-Za-z0-9 _:,;=@~'"<>&%!#-]|\\[!-/:;=?@[\]^_`{-~]|[()|*+?^]|\(\?:)*$/.test(pattern))
+  if (
+    !ignoreCase &&
+    !/\)[*+]/.test(pattern) &&
+    /^(?:[A-Za-z0-9 _:,;=@~'"<>&%!#-]|\\[!-/:;=?@[\]^_`{-~]|[()|*+?^]|\(\?:)*$/.test(pattern)
+  )
     return exactly({ $regex: pattern })
   const start = ignoreCase || /[|?*{]/.test(pattern) ? undefined : /^\^([A-Za-z0-9 _-]+)/.exec(pattern)?.[1]
   return start === undefined

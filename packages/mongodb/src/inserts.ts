@@ -2,7 +2,7 @@ import { type Doc, encodeValue, HubError, type IndexCan, pause, throwIfAborted, 
 import type { ClientSession, Collection } from 'mongodb'
 import { brokenConnections } from './broken-connections.ts'
 import type { Connection } from './connection.ts'
-import { isDuplicateKey, isReplyLost, isUndoneInPassing, isUnreachable } from './errors.ts'
+import { failedAt, hasLabel, isDuplicateKey, isReplyLost, isUndoneInPassing, isUnreachable } from './errors.ts'
 import { checkSize, docToBson } from './values.ts'
 
 type Stored = { _id: string }
@@ -27,9 +27,7 @@ export class Inserts {
     })
     const collection = db.collection<Stored>(coll)
     if (bodies.length > 1 && transactions) {
-      await this.#inTransaction(async (session) => {
-        await collection.insertMany(bodies, { session, ordered: true })
-      }, signal)
+      await this.#inTransaction(coll, collection, docs, bodies, signal)
       return
     }
     await this.#inOrder(coll, collection, docs, bodies, signal)
@@ -74,9 +72,9 @@ export class Inserts {
         if (isDuplicateKey(error)) {
           const index = from + indexOf(error)
           // A server that was restarted may not know that the driver's second request is the first one again.
-          if (lost === undefined && brokenConnections(client) !== broken) lost = error
+          if (lost === undefined && this.#connection.retriesWrites && brokenConnections(client) !== broken) lost = error
           // While the outcome is open it may have been stored by our own first try just now.
-          if (lost !== undefined && (await collection.countDocuments({ _id: docs[index]?._id as string })) > 0) continue
+          if (lost !== undefined && (await this.#mayBeThere(collection, docs[index]?._id as string))) continue
           throw new HubError(
             'EXISTS',
             `Document '${docs[index]?._id}' exists already in ${coll}, or shares a unique key with one that does.`,
@@ -97,6 +95,16 @@ export class Inserts {
     }
   }
 
+  /** Where this cannot be asked now either, the loop asks again. */
+  async #mayBeThere(collection: Collection<Stored>, _id: string): Promise<boolean> {
+    try {
+      return (await collection.countDocuments({ _id })) > 0
+    } catch (error) {
+      if (isUnreachable(error)) return true
+      throw error
+    }
+  }
+
   #mapped(error: unknown, at: { scheme: string; op: string; target: string }) {
     return this.#connection.mapError(error, at)
   }
@@ -113,32 +121,63 @@ export class Inserts {
     return docs.length
   }
 
-  /** All or nothing. What passes by itself (another transaction on the same documents, an election) is tried again; a commit without reply is repeated, which MongoDB allows. */
+  /**
+   * All or nothing. What passes by itself (another transaction on the same documents, an election) is tried again; a commit without reply is repeated, which MongoDB allows. A server that
+   * has forgotten it meanwhile is asked for the documents.
+   */
   async #inTransaction(
-    work: (session: ClientSession) => Promise<void>,
+    coll: string,
+    collection: Collection<Stored>,
+    docs: readonly Doc[],
+    bodies: readonly Stored[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
+    const at = { scheme: 'mongodb', op: 'insert', target: coll }
     const { client } = this.#connection.opened
     const until = performance.now() + this.#connection.timeout
+    let lost: unknown
     for (let wait = 5; ; wait = Math.min(wait * 2, 500)) {
-      throwIfAborted(signal)
+      throwIfAborted(signal, at)
       const session = client.startSession()
       let committing = false
       try {
         session.startTransaction({ writeConcern: { w: 'majority', journal: true } })
-        await work(session)
+        await collection.insertMany([...bodies], { session, ordered: true })
         committing = true
         await commit(session, until)
         return
       } catch (error) {
+        // Whatever the last try was told: the driver repeats a commit by itself, and an earlier one may have been done.
+        if (committing) lost = error
         if (session.inTransaction()) await session.abortTransaction()
+        const there = lost !== undefined && isDuplicateKey(error) ? await this.#areThere(collection, docs) : 'not all'
+        if (there === 'as they are') return
         // The label is missing on servers that do not know it; before the commit nothing can have been done.
         const passes = hasLabel(error, 'TransientTransactionError') || (!committing && isUndoneInPassing(error))
-        if (!passes || performance.now() + wait > until) throw error
+        if (!passes || performance.now() + wait > until) {
+          if (lost === undefined || (isDuplicateKey(error) && there === 'not all')) throw error
+          throw new HubError(
+            'UNKNOWN',
+            `MongoDB at ${this.#connection.place} did not answer the commit of an insert into ${coll}: all of it was stored, or nothing. Read back which.`,
+            { at, reason: 'REPLY_LOST', cause: error },
+          )
+        }
       } finally {
         await session.endSession()
       }
-      await pause(wait * (0.5 + Math.random() / 2), signal)
+      await pause(wait * (0.5 + Math.random() / 2), signal, at)
+    }
+  }
+
+  async #areThere(
+    collection: Collection<Stored>,
+    docs: readonly Doc[],
+  ): Promise<'as they are' | 'changed' | 'not all'> {
+    try {
+      return (await this.#alreadyThere(collection, docs)) === docs.length ? 'as they are' : 'not all'
+    } catch (error) {
+      if (error instanceof ChangedMeanwhile || isUnreachable(error)) return 'changed'
+      throw error
     }
   }
 }
@@ -149,7 +188,9 @@ async function commit(session: ClientSession, until: number): Promise<void> {
       await session.commitTransaction()
       return
     } catch (error) {
-      if (!hasLabel(error, 'UnknownTransactionCommitResult') || performance.now() + wait > until) throw error
+      // The driver asks twice; that the second try found no server says nothing about the first.
+      const open = hasLabel(error, 'UnknownTransactionCommitResult') || isReplyLost(error) || isUnreachable(error)
+      if (!open || performance.now() + wait > until) throw error
       await pause(wait)
     }
   }
@@ -163,17 +204,9 @@ class ChangedMeanwhile extends Error {
   }
 }
 
-function hasLabel(error: unknown, label: string): boolean {
-  const { hasErrorLabel } = error as { hasErrorLabel?: (label: string) => boolean }
-  return typeof hasErrorLabel === 'function' && hasErrorLabel.call(error, label)
-}
-
 /** Which document of a batch failed. */
 function indexOf(error: unknown): number {
-  const { writeErrors, insertedCount } = error as { writeErrors?: unknown; insertedCount?: unknown }
-  const first: unknown = Array.isArray(writeErrors) ? writeErrors[0] : writeErrors
-  const { index } = (first ?? {}) as { index?: unknown }
-  return Number(index ?? insertedCount ?? 0)
+  return failedAt(error) ?? Number((error as { insertedCount?: unknown }).insertedCount ?? 0)
 }
 
 function withStored(

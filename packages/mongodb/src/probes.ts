@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Db, MongoClient } from 'mongodb'
-import { CODES, codeOf, isUnreachable } from './errors.ts'
+import { CODES, codeOf, hasLabel, isUnreachable } from './errors.ts'
 import type { Features } from './features.ts'
 import { STREAM } from './watch.ts'
 
@@ -41,8 +41,18 @@ async function probe(client: MongoClient, db: Db, features: Features): Promise<A
   return { transactions, watch }
 }
 
-/** Stores a document in a transaction, aborts it, and looks whether it is gone. */
+/** Stores a document in a transaction, aborts it, and looks whether it is gone. Two that do so at once in a new database may get in each other's way, which says nothing. */
 async function rollsBack(client: MongoClient, db: Db): Promise<boolean> {
+  for (let tries = 1; ; tries++) {
+    const found = await rollBackOnce(client, db)
+    if (found !== undefined || tries === TRIES) return found ?? true
+  }
+}
+
+const TRIES = 5
+
+/** @returns undefined for a failure that passes. */
+async function rollBackOnce(client: MongoClient, db: Db): Promise<boolean | undefined> {
   const probes = db.collection<{ _id: string }>(PROBE)
   const _id = `probe-${randomUUID()}`
   const session = client.startSession()
@@ -53,6 +63,7 @@ async function rollsBack(client: MongoClient, db: Db): Promise<boolean> {
     return (await probes.deleteOne({ _id })).deletedCount === 0
   } catch (error) {
     if (isUnreachable(error)) throw error
+    if (hasLabel(error, 'TransientTransactionError')) return undefined
     // Who may only read never inserts; what the server says of itself is all there is.
     return codeOf(error) === CODES.unauthorized
   } finally {

@@ -23,6 +23,15 @@ export function readUrl(text: string): MongoUrl {
   if (parts === null)
     throw invalid(`'${redactUrl(text)}' is no MongoDB URL: mongodb://user:password@host:27017/database?options.`, 'url')
   const [, scheme = '', hosts = '', path = '', query = ''] = parts
+  // A `/`, `?` or second `@` that ends up outside of the login would be shown with the host, and is part of a password.
+  const login = hosts.slice(0, Math.max(0, hosts.lastIndexOf('@')))
+  const behind =
+    !hosts.includes('@') && (path.includes('@') || (query.includes('@') && !/^[^:]+(:\d{1,5})?$/.test(hosts)))
+  if (login.includes('@') || behind)
+    throw invalid(
+      'The user or password in the MongoDB URL holds a character that must be percent-encoded there: one of @ : / ? # [ ] % (encodeURIComponent does it).',
+      'url',
+    )
   const own: Partial<Record<OwnParameter, string>> = {}
   const rest: string[] = []
   for (const pair of query === '' ? [] : query.split('&')) {

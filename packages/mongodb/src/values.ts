@@ -12,20 +12,36 @@ export function toBson(value: Value): unknown {
     case 'object': {
       if (value === null || value instanceof Date) return value
       if (Array.isArray(value)) return value.map(toBson)
-      // What others stored and we do not know (ObjectId …) is left as it is.
-      if ('_bsontype' in value) return value
+      // What others stored and we do not know (ObjectId …) is left as it is; it says so by its class.
+      if ('_bsontype' in value && !Object.hasOwn(value, '_bsontype')) return value
       const copy: Record<string, unknown> = {}
       for (const key of Object.keys(value))
         copy[key] = toBson((value as { readonly [key: string]: Value })[key] as Value)
-      return copy
+      // A field of that name would make the serializer take the object for a value of BSON's; in a Map it is just a field.
+      return Object.hasOwn(copy, '_bsontype') ? new Map(Object.entries(copy)) : copy
     }
     default:
       return value
   }
 }
 
+/** @throws INVALID for the one name that a document itself cannot have. */
 export function docToBson(doc: Doc): Document & { _id: string } {
+  refuseBsonType(Object.keys(doc))
   return toBson(doc) as Document & { _id: string }
+}
+
+/** Documents and their updates have to be objects for the driver, and an object with this field is to its serializer a value of BSON's. */
+export function refuseBsonType(names: readonly string[]): void {
+  if (!names.includes('_bsontype')) return
+  throw new HubError(
+    'INVALID',
+    "A field of a document cannot be named '_bsontype' in MongoDB; inside of an object it can.",
+    {
+      at: { scheme: 'mongodb', op: 'write' },
+      path: '_bsontype',
+    },
+  )
 }
 
 /** Below this many characters and fields nothing comes near the limit, and need not be measured. */

@@ -24,7 +24,7 @@ interface Change {
 export async function* watchChanges(
   collection: Collection,
   where: Predicate,
-  timeout: number,
+  { timeout, silence }: { readonly timeout: number; readonly silence: number },
   signal: AbortSignal | undefined,
 ): AsyncGenerator<IndexEvent, void, undefined> {
   const { filter } = compileFilter(where)
@@ -33,6 +33,8 @@ export async function* watchChanges(
     ...(id === undefined ? [] : [{ $match: { 'documentKey._id': { $eq: id } } }]),
     { $project: { operationType: 1, documentKey: 1 } },
   ]
+  // The server is silent for so long when nothing happens: less than the client takes for a broken connection.
+  const awaitMs = Math.min(1000, Math.ceil(silence / 2))
   const known = new Map<string, unknown>()
   let resumeAfter: ResumeToken
   let begun = false
@@ -40,7 +42,7 @@ export async function* watchChanges(
     const stream = collection.watch<Document, Change & Document>(pipeline, {
       ...(resumeAfter === undefined ? {} : { resumeAfter }),
       ...STREAM,
-      maxAwaitTimeMS: 1000,
+      maxAwaitTimeMS: awaitMs,
     })
     const close = () => void stream.close()
     signal?.addEventListener('abort', close, { once: true })

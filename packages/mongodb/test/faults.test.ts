@@ -228,7 +228,7 @@ describe('what cannot be reached or entered', () => {
     await server.stop()
   })
 
-  it('a web server is UNAVAILABLE within the timeout, and named', async () => {
+  it('a web server is told as another server, within the timeout, and named', async () => {
     const web = createServer((socket) => {
       socket.on('error', () => undefined)
       socket.on('data', () =>
@@ -238,7 +238,7 @@ describe('what cannot be reached or entered', () => {
     await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve))
     const { port } = web.address() as AddressInfo
     const error = await failure(`mongodb://${login}127.0.0.1:${port}/db`)
-    expect(error).toMatchObject({ code: 'UNAVAILABLE' })
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'NOT_THE_STORE', retryable: false })
     expect(String(error)).toContain(`127.0.0.1:${port}/db`)
     await new Promise((resolve) => web.close(resolve))
   })

@@ -109,6 +109,10 @@ describe('URLs that are shown', () => {
     ['user:secret', 'user:secret'],
     ['not a url, perhaps a password', '***'],
     ['s3://b/p#secret', 's3://b/p'],
+    ['mongodb://u:p@ss@host/db', 'mongodb://***@host/db'],
+    ['mongodb://u:p/s?s#w@host/db', 'mongodb://***@host/db'],
+    ['s3://bucket/a@b:c@d', 's3://bucket/a@b:c@d'],
+    ['http://host:9000/path?region=eu', 'http://host:9000/path?region=eu'],
   ])('%s as %s', (url, shown) => {
     expect(redactUrl(url)).toBe(shown)
   })

@@ -17,6 +17,7 @@ import {
 import type { ObjectId } from 'mongodb'
 import { Connection } from '../connection.ts'
 import type { ConnectionOptions } from '../connection-options.ts'
+import { reading } from '../reads.ts'
 import { ChunkReader } from './chunk-reader.ts'
 import {
   type Collections,
@@ -356,7 +357,8 @@ export class GridFsBlobs implements BlobDriver {
   }
 
   async #row(key: string, version: string | undefined, op: string): Promise<KeyRow> {
-    const row = (await this.#it.collections.keys.findOne({ _id: this.#bucket.prefix + key })) as KeyRow | null
+    const { keys } = this.#it.collections
+    const row = (await reading(() => keys.findOne({ _id: this.#bucket.prefix + key }))) as KeyRow | null
     const at = this.#at(op, key)
     if (row === null)
       throw new HubError('NOT_FOUND', `There is no blob '${key}' in bucket '${this.#bucket.name}'.`, { at })
