@@ -101,6 +101,31 @@ describe('a server that lacks what it claims', () => {
     expect(await index.count('c', where({ _rev: 0 }))).toBe(2)
   })
 
+  it('where a client takes a second without an answer for a dead connection, a watch that has nothing to tell stays on one', async () => {
+    const client = new MongoClient(urlOf(), { socketTimeoutMS: 400 })
+    const index = new IndexStore(mongodb({ client, database: freshDatabase() }))
+    onTestFinished(async () => {
+      await index.close()
+      await client.close()
+    })
+    await index.insert('c', [{ _id: 'a' }])
+    const stop = new AbortController()
+    const seen: string[] = []
+    const watching = (async () => {
+      for await (const { _id } of index.watch('c', where({}), { signal: stop.signal })) seen.push(_id)
+    })().catch((error: unknown) => error)
+    await expect.poll(() => proxy.count({ operation: 'getMore' }), { timeout: 30_000 }).toBeGreaterThan(2)
+    let dead = 0
+    client.on('connectionClosed', ({ reason }) => {
+      if (reason === 'error') dead++
+    })
+    const before = proxy.count({ operation: 'getMore' })
+    await expect.poll(() => proxy.count({ operation: 'getMore' }), { timeout: 30_000 }).toBeGreaterThan(before + 5)
+    expect(dead).toBe(0)
+    stop.abort()
+    expect(await watching).toMatchObject({ code: 'ABORTED' })
+  })
+
   it('a commit of many documents without an answer is UNKNOWN, or done, and never told as not done', async () => {
     const index = new IndexStore(mongodb({ url: urlOf('&retryWrites=false'), timeout: 1500 }))
     onTestFinished(() => index.close())
