@@ -203,10 +203,12 @@ export class Connection {
 
   async #ask(client: MongoClient): Promise<{ features: Features; retryable: boolean }> {
     const db = databaseOf(client, this.database)
-    const features = await readFeatures(db)
-    // To others the driver sends plain writes.
-    const sends = features.replicated && features.sessions && client.options.retryWrites !== false
-    return { features, retryable: !sends || (await takesRetryableWrites(db)) }
+    // Both at once: to a far server one after the other is what costs.
+    const [features, retryable] = await Promise.all([
+      readFeatures(db),
+      client.options.retryWrites === false || takesRetryableWrites(db),
+    ])
+    return { features, retryable }
   }
 
   #retriesRefused(): HubError {

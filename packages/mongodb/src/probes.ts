@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import type { Db, MongoClient } from 'mongodb'
 import { CODES, codeOf, hasLabel, isUnreachable } from './errors.ts'
 import type { Features } from './features.ts'
-import { STREAM } from './watch.ts'
 
 export interface Abilities {
   /** A transaction that is aborted leaves nothing. */
@@ -71,15 +70,20 @@ async function rollBackOnce(client: MongoClient, db: Db): Promise<boolean | unde
   }
 }
 
+/** Opens a change stream by its bare command, since the driver's own would ask it for changes too, and closes it. */
 async function streams(db: Db): Promise<boolean> {
-  const stream = db.collection(PROBE).watch([], { ...STREAM, batchSize: 1, maxAwaitTimeMS: 1 })
   try {
-    await stream.tryNext()
-    return !stream.closed
+    const { cursor } = await db.command({
+      aggregate: PROBE,
+      pipeline: [{ $changeStream: {} }],
+      cursor: { batchSize: 1 },
+      readConcern: { level: 'majority' },
+    })
+    if (Number(cursor?.id ?? 0) === 0) return false
+    await db.command({ killCursors: PROBE, cursors: [cursor.id] }).catch(() => undefined)
+    return true
   } catch (error) {
     if (isUnreachable(error)) throw error
     return false
-  } finally {
-    await stream.close()
   }
 }

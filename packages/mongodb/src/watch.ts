@@ -9,7 +9,7 @@ const HISTORY_LOST = new Set([136, 260, 280, 286, 10334])
 const MOST = 10_000
 
 /** The only level there is for change streams; the database's own, `local`, is refused. https://www.mongodb.com/docs/manual/changeStreams/#read-concern-majority */
-export const STREAM = { readConcern: new ReadConcern('majority') }
+const STREAM = { readConcern: new ReadConcern('majority') }
 
 interface Change {
   readonly operationType: string

@@ -358,7 +358,7 @@ export class GridFsBlobs implements BlobDriver {
 
   async #row(key: string, version: string | undefined, op: string): Promise<KeyRow> {
     const { keys } = this.#it.collections
-    const row = (await reading(() => keys.findOne({ _id: this.#bucket.prefix + key }))) as KeyRow | null
+    const row = (await reading(() => keys.findOne({ _id: this.#bucket.prefix + key }), {})) as KeyRow | null
     const at = this.#at(op, key)
     if (row === null)
       throw new HubError('NOT_FOUND', `There is no blob '${key}' in bucket '${this.#bucket.name}'.`, { at })
