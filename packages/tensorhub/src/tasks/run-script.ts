@@ -34,6 +34,8 @@ const ENVIRONMENT = [
   'NVIDIA_VISIBLE_DEVICES',
   'LD_LIBRARY_PATH',
   'SystemRoot',
+  // A file's path: without it `task.hub` trusts no store whose certificate the user's own authority signed.
+  'NODE_EXTRA_CA_CERTS',
   'TENSORHUB_TF',
   'TENSORHUB_CACHE',
   'XDG_CACHE_HOME',
