@@ -1,3 +1,3 @@
 import { defineProject } from 'vitest/config'
 
-export default defineProject({ test: { name: '@tensorhub/mongodb', testTimeout: 300_000 } })
+export default defineProject({ test: { name: '@tensorhub/mongodb', testTimeout: 300_000, hookTimeout: 300_000 } })
