@@ -36,7 +36,7 @@ export async function fill(hub: TensorHub): Promise<void> {
     savedResultKeys: ['doubled'],
     idempotencyKey: 'once',
   })
-  await hub.runTopTask('fit', { scripts: 'any' })
+  expect(await hub.runTopTask('fit', { scripts: 'any' })).toMatchObject({ status: 'finished', result: { doubled: 42 } })
   await hub.createTask('fit', script, { hyperParameters: { n: 1 } })
 }
 
