@@ -129,6 +129,7 @@ export class Write implements PartUpload<Session> {
     } catch (error) {
       // Repeated by the caller, a conditional write that was applied would find itself in its way.
       if (o.when === undefined || !(uncertain || repeatsItself) || !isTransient(error)) throw error
+      // Not even this can be learnt: then the outcome is unknown, which is said below.
       const mine = await this.#written(o).catch(() => undefined)
       if (mine !== undefined) return mine
       throw this.#unknown(error)

@@ -193,10 +193,12 @@ export class Connection {
       if (retryable) return { client, features }
       if (said('retryWrites') || options.retryWrites !== undefined) throw this.#retriesRefused()
     } catch (error) {
+      // What failed first is what the caller needs to know.
       await client.close().catch(() => undefined)
       if (isUnreachable(error) && (await isOtherServer(client))) throw notTheStore(this.place, error)
       throw error
     }
+    // Another client takes its place; how this one ends is of no consequence.
     await client.close().catch(() => undefined)
     return this.#reach({ ...more, retryWrites: false })
   }

@@ -80,6 +80,7 @@ async function streams(db: Db): Promise<boolean> {
       readConcern: { level: 'majority' },
     })
     if (Number(cursor?.id ?? 0) === 0) return false
+    // The answer is known; a cursor that is left over ends by the server's own limit.
     await db.command({ killCursors: PROBE, cursors: [cursor.id] }).catch(() => undefined)
     return true
   } catch (error) {

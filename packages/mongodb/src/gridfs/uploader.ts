@@ -102,6 +102,7 @@ export class Uploader {
     timer.unref()
     return () => {
       clearInterval(timer)
+      // A report that stays is freed by `sweep`.
       if (told) uploads.deleteOne({ _id: file }).catch(() => undefined)
     }
   }
