@@ -11,7 +11,7 @@ export interface HubContext {
   readonly content: ContentStore
   readonly clock: StoreClock
   readonly projectName: string
-  /** Where scripts are unpacked: `<workDir>/<task>/<epoch>/`. */
+  /** Where this hub's scripts are unpacked: `<workDir>/<task>/<epoch>/`; no other hub has its own there. */
   readonly workDir: string
   /** True for a hub that lives in a folder of this user (the default for `scripts: 'any'`). */
   readonly embedded: boolean

@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { type Call, HubError, type IndexDriver, redactUrl, StoreClock } from '@tensorhub/core'
 import { makeFacadeIndexes } from '../documents/indexes.ts'
 import { type Stamps, stampsOf } from '../documents/stamps.ts'
@@ -11,6 +11,7 @@ import { embeddedStores, laterStores, namedStores, type Stores } from './open-st
 import type { ConnectOptions } from './options.ts'
 import { checkProjectName, defaultProjectName } from './project-name.ts'
 import { resolveSettings } from './settings.ts'
+import { workOfHub } from './work-of-hub.ts'
 
 /** Resolves, opens and checks what the caller named: `(url?, options?)` or `(options?)`. */
 export async function connect(first: unknown, second?: ConnectOptions): Promise<HubParts> {
@@ -30,7 +31,7 @@ export async function connect(first: unknown, second?: ConnectOptions): Promise<
 
   if (target.kind === 'folder') {
     const folder = await openEmbeddedFolder(target.folder, options.signal)
-    const workDir = options.workDir === undefined ? folder.work : resolve(options.workDir)
+    const workDir = options.workDir === undefined ? folder.work : workOfHub(options.workDir, folder.folder)
     const stores = await ready(embeddedStores(folder), call, false)
     return {
       ...shared,
@@ -44,7 +45,11 @@ export async function connect(first: unknown, second?: ConnectOptions): Promise<
     }
   }
 
-  const workDir = resolve(options.workDir ?? join(process.cwd(), '.tensorhub-work'))
+  const place = `index ${describe(target.index)}, blobs ${describe(target.blobs)}`
+  const workDir = workOfHub(
+    options.workDir ?? join(process.cwd(), '.tensorhub-work'),
+    shareable(target.index) ? place : undefined,
+  )
   const stores = await ready(await namedStores(target.index, target.blobs), call, true)
   return {
     ...shared,
@@ -55,7 +60,7 @@ export async function connect(first: unknown, second?: ConnectOptions): Promise<
     stamps: stampsOfIndex(target.index, stores),
     ...(target.server ? { server: target.server } : {}),
     collect: options.collect ?? false,
-    place: `index ${describe(target.index)}, blobs ${describe(target.blobs)}`,
+    place,
   }
 }
 
@@ -118,14 +123,18 @@ function stampsOfIndex(index: string | IndexDriver, stores: Stores): Stamps {
   return stampsOf(typeof native === 'object' && native !== null ? native : index)
 }
 
-/** Only URLs that mean the same in another process can be handed on: not memory, not driver objects. */
+/** Whether it means the same store in another process: not memory, not driver objects. */
+function shareable(store: unknown): store is string {
+  return typeof store === 'string' && !store.startsWith('memory:')
+}
+
+/** What a child process can open; undefined where there is nothing of that kind. */
 function connectionOf(
   index: unknown,
   blobs: unknown,
   projectName: string,
   workDir: string,
 ): ConnectionSpec | undefined {
-  const shareable = (url: unknown): url is string => typeof url === 'string' && !url.startsWith('memory:')
   return shareable(index) && shareable(blobs) ? { index, blobs, projectName, workDir } : undefined
 }
 

@@ -11,7 +11,10 @@ export interface CommonOptions extends Call {
   readonly scripts?: ScriptPolicy
   /** Model kinds beside the built-in plain values, e.g. `[tfjs()]`. */
   readonly codecs?: readonly ModelCodec[]
-  /** Where task scripts are unpacked. Default: `work/` in an embedded hub's folder, else `.tensorhub-work` in the current folder. */
+  /**
+   * Where task scripts are unpacked, each hub's in a folder of its own. Default: `work/` in an embedded hub's folder, else `.tensorhub-work` in the
+   * current folder.
+   */
   readonly workDir?: string
   /** Whether an embedded hub frees unused chunks by itself, at most once a day, after a delete. Default true. */
   readonly collect?: boolean

@@ -38,11 +38,12 @@ export async function unpack(
   }
 }
 
-/** Removes an attempt's folder, and the task's when that was the last. What cannot go now is left to {@link sweepWork}. */
+/** Removes an attempt's folder, and the task's and the hub's when that was the last. What cannot go now is left to {@link sweepWork}. */
 export async function removeFolder(workDir: string, task: Pick<TaskRecord, '_id' | 'epoch'>): Promise<void> {
   try {
     await rm(folderOf(workDir, task), { recursive: true, force: true, maxRetries: 2 })
     await rmdir(join(workDir, task._id))
+    await rmdir(workDir)
   } catch {
     // The script took away its rights, a process that left its group still writes there, or another attempt has its folder beside. The attempt's
     // outcome must not depend on any of it.

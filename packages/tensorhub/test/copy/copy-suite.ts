@@ -36,7 +36,11 @@ export async function fill(hub: TensorHub): Promise<void> {
     savedResultKeys: ['doubled'],
     idempotencyKey: 'once',
   })
-  expect(await hub.runTopTask('fit', { scripts: 'any' })).toMatchObject({ status: 'finished', result: { doubled: 42 } })
+  const outcome = await hub.runTopTask('fit', { scripts: 'any' })
+  expect(outcome, outcome === false ? 'no task' : outcome.error?.message).toMatchObject({
+    status: 'finished',
+    result: { doubled: 42 },
+  })
   await hub.createTask('fit', script, { hyperParameters: { n: 1 } })
 }
 

@@ -133,6 +133,37 @@ describe('folders of scripts', { timeout: 120_000 }, () => {
     expect(await run).toMatchObject({ status: 'finished' })
   })
 
+  it('of two hubs with one workDir never meet, whatever id their tasks have', async () => {
+    const workDir = await temporaryFolder()
+    const flag = join(await temporaryFolder(), 'go-on')
+    const path = await script(`
+      import { existsSync } from 'node:fs'
+      import { setTimeout } from 'node:timers/promises'
+      export default async ({ hyperParameters }) => {
+        while (hyperParameters.waits && !existsSync(${JSON.stringify(flag)})) await setTimeout(20)
+        return { there: existsSync(import.meta.filename), of: hyperParameters.of }
+      }`)
+    const hubs = await Promise.all(
+      [0, 1].map(async () => {
+        const folder = await temporaryFolder()
+        const stores = { index: `sqlite://${join(folder, 'index.db')}`, blobs: `file://${folder}/blobs` }
+        return TensorHub.connect({ ...stores, projectName: 'p', workDir, scripts: 'any' })
+      }),
+    )
+    const create = (hub: TensorHub, of: number) =>
+      hub.createTask('t', path, { idempotencyKey: 'once', hyperParameters: { of, waits: of === 0 }, maxAttempts: 1 })
+    const [first, second] = hubs as [TensorHub, TensorHub]
+    const tasks = [await create(first, 0), await create(second, 1)]
+    expect(tasks[0]?._id).toBe(tasks[1]?._id)
+    const run = first.runTopTask('t')
+    const unpacked = async () => (await readdir(workDir, { recursive: true })).some((name) => name.endsWith('.mjs'))
+    await waitUntil(unpacked, 'the script of the first hub')
+    expect(await second.runTopTask('t')).toMatchObject({ status: 'finished', result: { there: true, of: 1 } })
+    await writeFile(flag, '')
+    expect(await run).toMatchObject({ status: 'finished', result: { there: true, of: 0 } })
+    await Promise.all(hubs.map((hub) => hub.close()))
+  })
+
   it('that a script made hard to remove change nothing in its outcome', async () => {
     const hub = await temporaryHub()
     const path = await script(`
