@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { answersHttp, startContainer } from './container/container.ts'
+import { type Located, locate } from './locate.ts'
 import { notOurs, OWN_SERVER, ownServer } from './own-server.ts'
 import { portOf } from './s3.ts'
 import { type RunningServer, startServer } from './server.ts'
+import { SOURCES } from './sources.ts'
 
 export interface AzureServer extends RunningServer {
   /** The account's URL: `http://127.0.0.1:PORT/devstoreaccount1`. */
@@ -34,16 +34,26 @@ export function azuriteArguments(o: { readonly host: string; readonly port: numb
 export async function startAzure(): Promise<AzureServer> {
   const own = ownServer('azure')
   if (own !== undefined) return ofConnectionString(own)
-  const main = createRequire(import.meta.url).resolve('azurite/package.json')
-  const program = join(main, '..', 'dist', 'src', 'blob', 'main.js')
-  if (!existsSync(program)) throw new Error(`azurite's program is not at ${program}`)
-  const server = await startServer('Azurite 3.36.0', ({ port, data }) => ({
-    program: process.execPath,
-    args: [program, ...azuriteArguments({ host: '127.0.0.1', port, data })],
-  }))
+  return await startAzurite(await locate(SOURCES.azure))
+}
+
+/** Azurite as it was found; `startAzure` is what tests call. */
+export async function startAzurite(located: Located): Promise<AzureServer> {
+  const server = await ofLocated(located)
   const endpoint = `http://127.0.0.1:${server.port}/${ACCOUNT}`
   const connectionString = `DefaultEndpointsProtocol=http;AccountName=${ACCOUNT};AccountKey=${KEY};BlobEndpoint=${endpoint};`
   return Object.assign(server, { endpoint, account: ACCOUNT, key: KEY, connectionString })
+}
+
+async function ofLocated(located: Located): Promise<RunningServer> {
+  if (located.from === 'container') {
+    const args = (port: number, data: string) => ['azurite', ...azuriteArguments({ host: '0.0.0.0', port, data })]
+    return await startContainer(located, ({ port, data }) => ({ args: args(port, data) }), answersHttp)
+  }
+  const { name, from, command } = located
+  const [program, ...first] = command
+  const args = (port: number, data: string) => azuriteArguments({ host: '127.0.0.1', port, data })
+  return await startServer(name, ({ port, data }) => ({ program, args: [...first, ...args(port, data)] }), { from })
 }
 
 function ofConnectionString(text: string): AzureServer {

@@ -1,8 +1,9 @@
-import { FAKE_GCS } from './install/recipes.ts'
+import { answersHttp, startContainer } from './container/container.ts'
 import { locate } from './locate.ts'
 import { notOurs, OWN_SERVER, ownServer } from './own-server.ts'
 import { portOf } from './s3.ts'
 import { type RunningServer, startServer } from './server.ts'
+import { SOURCES } from './sources.ts'
 
 export interface GcsServer extends RunningServer {
   /** What `STORAGE_EMULATOR_HOST` and `apiEndpoint` take. */
@@ -15,16 +16,18 @@ export interface GcsOptions {
   readonly backend?: 'memory' | 'filesystem'
 }
 
-/** `seenAs` is where clients reach it: resumable uploads and media links lead there. docker-compose.yml says the same. */
+/** Clients reach it at 127.0.0.1: resumable uploads and media links lead there. docker-compose.yml says the same. */
 export function fakeGcsArguments(o: {
   readonly backend: 'memory' | 'filesystem'
   readonly host: string
   readonly port: number
-  readonly seenAs: string
+  readonly data: string
 }): string[] {
+  const seenAs = `127.0.0.1:${o.port}`
   return [
     ...['-backend', o.backend, '-scheme', 'http', '-host', o.host, '-port', String(o.port)],
-    ...['-public-host', o.seenAs, '-external-url', `http://${o.seenAs}`],
+    ...['-public-host', seenAs, '-external-url', `http://${seenAs}`],
+    ...(o.backend === 'filesystem' ? ['-filesystem-root', o.data] : []),
   ]
 }
 
@@ -33,16 +36,26 @@ export async function startGcs(o: GcsOptions = {}): Promise<GcsServer> {
   const own = o.backend === undefined ? ownServer('gcs') : undefined
   if (own !== undefined) return ofUrl(own)
   const { backend = 'memory' } = o
-  const { command } = await locate(FAKE_GCS)
-  const [program, ...first] = command
-  const server = await startServer(`${FAKE_GCS.name} (${backend})`, ({ port, data }) => ({
-    program,
-    args: [
-      ...[...first, ...fakeGcsArguments({ backend, host: '127.0.0.1', port, seenAs: `127.0.0.1:${port}` })],
-      ...(backend === 'filesystem' ? ['-filesystem-root', data] : []),
-    ],
-  }))
+  const server = await startFakeGcs(backend)
   return Object.assign(server, { endpoint: `http://127.0.0.1:${server.port}`, projectId: 'tensorhub' })
+}
+
+async function startFakeGcs(backend: 'memory' | 'filesystem'): Promise<RunningServer> {
+  const located = await locate(SOURCES.gcs)
+  const argumentsOn = (host: string) => (at: { readonly port: number; readonly data: string }) =>
+    fakeGcsArguments({ backend, host, ...at })
+  if (located.from === 'container') {
+    const args = argumentsOn('0.0.0.0')
+    return await startContainer(located, ({ port, data }) => ({ args: args({ port, data }) }), answersHttp)
+  }
+  const { name, from, command } = located
+  const [program, ...first] = command
+  const args = argumentsOn('127.0.0.1')
+  return await startServer(
+    `${name} (${backend})`,
+    ({ port, data }) => ({ program, args: [...first, ...args({ port, data })] }),
+    { from },
+  )
 }
 
 function ofUrl(text: string): GcsServer {

@@ -1,9 +1,11 @@
 import { MongoClient } from 'mongodb'
-import { MONGO_JAVA, SECANTUS, SECANTUS_PYTHON } from './install/recipes.ts'
-import { type Located, locate, ServerMissing } from './locate.ts'
+import { SECANTUS_PYTHON } from './install/recipes.ts'
+import { locate } from './locate.ts'
+import { startMongod } from './mongod.ts'
 import { createUser, type MongoAuth, type MongoRole } from './mongodb-user.ts'
 import { notOurs, ownServer } from './own-server.ts'
 import { type RunningServer, startServer } from './server.ts'
+import { SOURCES, type Sources } from './sources.ts'
 
 export interface MongoServer extends RunningServer {
   /** `mongodb://127.0.0.1:PORT` without a database and without credentials; a test appends its own. */
@@ -18,7 +20,8 @@ export interface MongoOptions {
   /** No replica set: no change streams, no transactions. mongo-java-server always is. */
   readonly standalone?: boolean
   /**
-   * `secantus` (the default): SecantusDB, speaks MongoDB 8.2; its Python server where the Rust one can't be had.
+   * `secantus` (the default): SecantusDB, speaks MongoDB 8.2; its Python server where the Rust one can't be had, MongoDB itself in
+   * a container where neither can.
    * `java`: mongo-java-server, in memory, standalone, without sessions: `kill` loses its data.
    */
   readonly kind?: 'secantus' | 'secantus-python' | 'java'
@@ -38,25 +41,34 @@ export async function startMongo(o: MongoOptions = {}): Promise<MongoServer> {
   if (own !== undefined) return ofUrl(own)
   if (kind === 'java') {
     if (auth !== undefined) throw new Error('mongo-java-server knows no authentication')
-    const { command } = await locate(MONGO_JAVA)
+    const { name, from, command } = await locate(SOURCES['mongodb-java'])
     const [program, ...args] = command
-    const server = await startServer(MONGO_JAVA.name, ({ port }) => ({ program, args: [...args, String(port)] }))
-    return withUrl(server)
+    return withUrl(await startServer(name, ({ port }) => ({ program, args: [...args, String(port)] }), { from }))
   }
-  const { name, located } = await secantus(kind)
+  let guarded = false
+  const sources: Sources = kind === 'secantus' ? SOURCES.mongodb : SOURCES['mongodb-python']
+  const located = await locate(sources)
+  const { name } = located
   const python = name === SECANTUS_PYTHON.name
   if (python && (o.standalone || auth)) throw new Error(`${name} is not started standalone or with authentication here`)
-  let guarded = false
-  const server = await startServer(name, ({ port, data }) => {
-    const [program, ...first] = located.command
-    const args = [...first, '--host', '127.0.0.1', '--port', String(port), '--storage-path', data]
-    if (!python) args.push('--cache-size', '256M', '--sync-on-commit')
-    if (o.standalone) args.push('--standalone')
-    if (guarded) args.push('--auth')
-    return { program, args }
-  })
+  const { standalone = false } = o
+  const server =
+    located.from === 'container'
+      ? await startMongod(located, { standalone, guarded: () => guarded })
+      : await startServer(
+          name,
+          ({ port, data }) => {
+            const [program, ...first] = located.command
+            const args = [...first, '--host', '127.0.0.1', '--port', String(port), '--storage-path', data]
+            if (!python) args.push('--cache-size', '256M', '--sync-on-commit')
+            if (standalone) args.push('--standalone')
+            if (guarded) args.push('--auth')
+            return { program, args }
+          },
+          { from: located.from },
+        )
   if (auth === undefined) {
-    await firstWrite(`mongodb://127.0.0.1:${server.port}`)
+    if (located.from !== 'container') await firstWrite(`mongodb://127.0.0.1:${server.port}`)
     return withUrl(server)
   }
   const { username, password, db = 'admin', roles = [{ role: 'root', db: 'admin' }] } = auth
@@ -84,22 +96,6 @@ async function firstWrite(url: string): Promise<void> {
     await database.dropDatabase()
   } finally {
     await client.close()
-  }
-}
-
-/** The Rust server, or the Python one on a machine that can't build it. */
-async function secantus(kind: 'secantus' | 'secantus-python'): Promise<{ name: string; located: Located }> {
-  if (kind === 'secantus-python') return { name: SECANTUS_PYTHON.name, located: await locate(SECANTUS_PYTHON) }
-  try {
-    return { name: SECANTUS.name, located: await locate(SECANTUS) }
-  } catch (error) {
-    if (!(error instanceof ServerMissing)) throw error
-    try {
-      return { name: SECANTUS_PYTHON.name, located: await locate(SECANTUS_PYTHON) }
-    } catch (second) {
-      if (second instanceof ServerMissing) throw new ServerMissing(`${error.message}\n${second.message}`)
-      throw second
-    }
   }
 }
 

@@ -20,7 +20,7 @@ export function notOurs(store: keyof typeof OWN_SERVER, host: string, port: numb
     throw new Error(`${name} was not started here, so it can't be ${verb}; unset ${OWN_SERVER[store]} for this suite`)
   }
   return {
-    ...{ name, host, port, ours: false, folder: '', pid: 0 },
+    ...{ name, host, port, from: 'environment', ours: false, folder: '', pid: 0 },
     kill: refuse('killed'),
     start: refuse('started'),
     stop: async () => undefined,

@@ -1,7 +1,8 @@
-import { VERSITYGW } from './install/recipes.ts'
+import { answersHttp, startContainer } from './container/container.ts'
 import { locate } from './locate.ts'
 import { notOurs, OWN_SERVER, ownServer } from './own-server.ts'
 import { type RunningServer, startServer } from './server.ts'
+import { SOURCES } from './sources.ts'
 
 export interface S3Server extends RunningServer {
   readonly endpoint: string
@@ -21,15 +22,23 @@ export async function startS3(): Promise<S3Server> {
   if (own !== undefined) return ofUrl(own)
   const accessKeyId = 'tensorhub'
   const secretAccessKey = 'tensorhub-test-secret'
-  const { command } = await locate(VERSITYGW)
-  const [program, ...first] = command
-  const server = await startServer(VERSITYGW.name, ({ port, data }) => ({
-    program,
-    args: [...first, ...versitygwArguments({ listen: `127.0.0.1:${port}`, data })],
-    env: { ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey },
-  }))
+  const server = await startVersitygw({ ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey })
   const endpoint = `http://127.0.0.1:${server.port}`
   return Object.assign(server, { endpoint, region: 'us-east-1', accessKeyId, secretAccessKey })
+}
+
+async function startVersitygw(env: Readonly<Record<string, string>>): Promise<RunningServer> {
+  const located = await locate(SOURCES.s3)
+  if (located.from === 'container') {
+    const args = (port: number, data: string) => versitygwArguments({ listen: `:${port}`, data })
+    return await startContainer(located, ({ port, data }) => ({ args: args(port, data), env }), answersHttp)
+  }
+  const { name, from, command } = located
+  const [program, ...first] = command
+  const args = (port: number, data: string) => versitygwArguments({ listen: `127.0.0.1:${port}`, data })
+  return await startServer(name, ({ port, data }) => ({ program, args: [...first, ...args(port, data)], env }), {
+    from,
+  })
 }
 
 function ofUrl(text: string): S3Server {

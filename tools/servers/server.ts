@@ -11,17 +11,32 @@ export interface Launch {
   readonly env?: Readonly<Record<string, string>>
 }
 
+/** Where a server came from: see README.md. */
+export type Origin = 'environment' | 'PATH' | 'cache' | 'install' | 'npm' | 'container'
+
+/** What is special about a kind of server. */
+export interface ServerOptions {
+  readonly from?: Origin
+  /** Whether it may be used, or why not yet; asked again and again. When left out: its port accepts connections. */
+  ready?(port: number): Promise<true | string>
+  /** Ends the server where that is not its process's signal; the process then has to end by itself. May find nothing to end. */
+  end?(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
+  /** Removes what it has beside its folder. */
+  remove?(): Promise<void>
+}
+
 export interface RunningServer {
   /** Program and version, as reports print it. */
   readonly name: string
+  readonly from: Origin
   /** `127.0.0.1` for every server that is started here; the host of the URL for a user's own. */
   readonly host: string
   readonly port: number
   /** Whether it was started here. A user's own server can be neither killed nor started: `kill` and `start` throw then. */
   readonly ours: boolean
-  /** The folder that holds its data and its log; removed by `stop`. Empty for a user's own server. */
+  /** The folder that holds its data and its log; removed by `stop`. Empty for a user's own server; a container's data are in a volume. */
   readonly folder: string
-  /** 0 for a user's own server. */
+  /** 0 for a user's own server; of a container its client's. */
   readonly pid: number
   /** SIGKILL, and waits for the process to be gone. The data stay; `start` brings it back on the same port. */
   kill(): Promise<void>
@@ -47,7 +62,8 @@ export async function freePort(): Promise<number> {
  */
 export async function startServer(
   name: string,
-  launch: (at: { readonly port: number; readonly folder: string; readonly data: string }) => Launch,
+  launch: (at: { readonly port: number; readonly folder: string; readonly data: string }) => Launch | Promise<Launch>,
+  o: ServerOptions = {},
 ): Promise<RunningServer> {
   const folder = await mkdtemp(join(tmpdir(), 'tensorhub-server-'))
   const data = join(folder, 'data')
@@ -59,7 +75,7 @@ export async function startServer(
     if (child !== undefined && child.exitCode === null && child.signalCode === null) {
       throw new Error(`${name} on 127.0.0.1:${port} is running already (process ${child.pid})`)
     }
-    const { program, args, env } = launch({ port, folder, data })
+    const { program, args, env } = await launch({ port, folder, data })
     const log = await open(join(folder, 'log'), 'a')
     const started = spawn(program, args, { stdio: ['ignore', log.fd, log.fd], env: { ...process.env, ...env } })
     child = started
@@ -71,7 +87,7 @@ export async function startServer(
     failed.catch(() => waiting.abort())
     await log.close()
     try {
-      await Promise.race([failed, answers(port, waiting.signal)])
+      await Promise.race([failed, answers(port, waiting.signal, o.ready ?? accepts)])
     } catch (error) {
       await end('SIGKILL')
       const tail = (await readFile(join(folder, 'log'), 'utf8')).trim().split('\n').slice(-15).join('\n')
@@ -82,11 +98,14 @@ export async function startServer(
   const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
     const running = child
     if (running === undefined || running.pid === undefined) return
-    if (running.exitCode !== null || running.signalCode !== null) return
+    const over = running.exitCode !== null || running.signalCode !== null
+    if (over) return await o.end?.(signal)
     const gone = new Promise<void>((resolve) => running.once('exit', () => resolve()))
     running.ref()
-    running.kill(signal)
-    const later = signal === 'SIGTERM' ? setTimeout(() => running.kill('SIGKILL'), 5000) : undefined
+    if (o.end === undefined) running.kill(signal)
+    else await o.end(signal)
+    const later =
+      signal === 'SIGTERM' || o.end !== undefined ? setTimeout(() => running.kill('SIGKILL'), 5000) : undefined
     await gone
     clearTimeout(later)
   }
@@ -96,6 +115,7 @@ export async function startServer(
   const stop = async () => {
     process.off('exit', onExit)
     await end('SIGTERM')
+    await o.remove?.()
     await rm(folder, { recursive: true, force: true })
   }
 
@@ -107,6 +127,7 @@ export async function startServer(
   }
   return {
     name,
+    from: o.from ?? 'PATH',
     host: '127.0.0.1',
     port,
     ours: true,
@@ -120,20 +141,25 @@ export async function startServer(
   }
 }
 
-/** Waits until something accepts connections on the port; one minute at most. */
-async function answers(port: number, signal: AbortSignal): Promise<void> {
+/** Waits until it is ready; one minute at most. */
+async function answers(port: number, signal: AbortSignal, ready: (port: number) => Promise<true | string>) {
   const until = Date.now() + 60_000
   while (!signal.aborted) {
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1')
-      socket.once('connect', () => {
-        socket.destroy()
-        resolve(true)
-      })
-      socket.once('error', () => resolve(false))
-    })
-    if (open) return
-    if (Date.now() > until) throw new Error(`nothing listens on 127.0.0.1:${port} after a minute`)
+    const is = await ready(port)
+    if (is === true) return
+    if (Date.now() > until) throw new Error(`${is} on 127.0.0.1:${port} after a minute`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
+}
+
+/** Whether something accepts connections on the port. */
+function accepts(port: number): Promise<true | string> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve('nothing listens'))
+  })
 }

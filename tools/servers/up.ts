@@ -1,10 +1,11 @@
 /**
  * Starts one server of each store and says how to reach it, until Ctrl-C: `npm run servers`.
- * The servers listen on 127.0.0.1 and free ports; their data lie in temporary folders and are gone in the end.
+ * The servers listen on 127.0.0.1 and free ports; their data lie in temporary folders (a container's in a volume) and are gone in the end.
  */
 import { BLOBS, INDEXES, type OpenLayer } from './layers.ts'
 import { ServerMissing } from './locate.ts'
 import { OWN_SERVER } from './own-server.ts'
+import type { Origin } from './server.ts'
 import { exportsOf, type Started } from './up-exports.ts'
 
 const LAYERS = [
@@ -13,6 +14,15 @@ const LAYERS = [
   { name: 'Google Cloud Storage', use: 'blobs', store: 'gcs', layer: BLOBS.gcs },
   { name: 'Azure', use: 'blobs', store: 'azure', layer: BLOBS.azure },
 ] as const
+
+const FROM: Readonly<Record<Origin, string>> = {
+  environment: 'as the environment says',
+  PATH: 'from PATH',
+  cache: 'from the cache',
+  install: 'installed just now',
+  npm: 'from npm',
+  container: 'in a container',
+}
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 
@@ -37,8 +47,8 @@ await Promise.all(
 
 const order = LAYERS.map(({ store }) => store)
 started.sort((a, b) => order.indexOf(a.store) - order.indexOf(b.store))
-const rows = started.map(({ name, use, server, url }) => [name, server.name, use, url])
-const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+const rows = started.map(({ name, use, server, url }) => [name, server.name, FROM[server.from], use, url])
+const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
 print('')
 for (const row of rows) print(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
 print('\nFor hubs and tests in another shell:\n')

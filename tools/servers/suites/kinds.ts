@@ -1,21 +1,9 @@
-import { createRequire } from 'node:module'
-import type { Recipe } from '../install/recipe.ts'
-import { FAKE_GCS, MONGO_JAVA, MOTO, SECANTUS, SECANTUS_PYTHON, VERSITYGW } from '../install/recipes.ts'
 import type { BlobsName, IndexName } from '../layers.ts'
 import { locate, ServerMissing } from '../locate.ts'
 import { OWN_SERVER, ownServer } from '../own-server.ts'
+import { type ServerKind, SOURCES } from '../sources.ts'
 
-/** What a suite can ask for. */
-export type ServerKind = 'mongodb' | 'mongodb-python' | 'mongodb-java' | 's3' | 'moto' | 'gcs' | 'azure'
-
-const RECIPES_OF: Readonly<Record<Exclude<ServerKind, 'azure'>, readonly Recipe[]>> = {
-  mongodb: [SECANTUS, SECANTUS_PYTHON],
-  'mongodb-python': [SECANTUS_PYTHON],
-  'mongodb-java': [MONGO_JAVA],
-  s3: [VERSITYGW],
-  moto: [MOTO],
-  gcs: [FAKE_GCS],
-}
+export type { ServerKind }
 
 /** Why a suite can't run here; `fails` where the run was to have every server. */
 export interface Absence {
@@ -30,7 +18,7 @@ export interface SuiteNeeds {
 
 /**
  * Looks for a server as `startMongo` and its sisters do, installing it where the toolchain is there. TENSORHUB_SERVERS says what
- * is expected: `all` (absence is a failure), `cached` (nothing is installed), `none` (no server suite runs, Azurite's neither).
+ * is expected: `all` (absence is a failure), `cached` (nothing is installed or pulled), `none` (no server suite runs, Azurite's neither).
  *
  * @returns undefined when it is there
  */
@@ -45,27 +33,12 @@ export async function absenceOf(kind: ServerKind, needs: SuiteNeeds = {}): Promi
     const variable = OWN_SERVER[kind as keyof typeof OWN_SERVER]
     return { reason: `it starts and kills its server, and ${variable} names one that is not ours`, fails: false }
   }
-  const fails = expected === 'all'
-  if (kind === 'azure') return azurite() ? undefined : { reason: 'the npm package azurite is not installed', fails }
-  const reasons: string[] = []
-  for (const recipe of RECIPES_OF[kind]) {
-    try {
-      await locate(recipe)
-      return undefined
-    } catch (error) {
-      if (!(error instanceof ServerMissing)) throw error
-      reasons.push(error.message)
-    }
-  }
-  return { reason: reasons.join('; or: '), fails }
-}
-
-function azurite(): boolean {
   try {
-    createRequire(import.meta.url).resolve('azurite/package.json')
-    return true
-  } catch {
-    return false
+    await locate(SOURCES[kind])
+    return undefined
+  } catch (error) {
+    if (!(error instanceof ServerMissing)) throw error
+    return { reason: error.message, fails: expected === 'all' }
   }
 }
 

@@ -3,11 +3,14 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { parse } from 'yaml'
 import { azuriteArguments } from '../azure.ts'
+import { AZURITE_IMAGE, FAKE_GCS_IMAGE, MONGO_IMAGE, VERSITYGW_IMAGE, withRegistry } from '../container/images.ts'
 import { fakeGcsArguments } from '../gcs.ts'
 import { startAzure, startGcs, startMongo, startS3 } from '../index.ts'
 import { FAKE_GCS, VERSITYGW } from '../install/recipes.ts'
+import { mongodArguments } from '../mongod.ts'
 import { OWN_SERVER } from '../own-server.ts'
 import { versitygwArguments } from '../s3.ts'
+import { SOURCES } from '../sources.ts'
 
 const text = (path: string) => readFileSync(fileURLToPath(new URL(`../../../${path}`, import.meta.url)), 'utf8')
 const version = (recipe: { readonly name: string }) => recipe.name.split(' ')[1]
@@ -47,6 +50,29 @@ describe('docker-compose.yml', () => {
     expect(s3.image).toBe(`versity/versitygw:v${version(VERSITYGW)}`)
     expect(gcs.image).toBe(`fsouza/fake-gcs-server:${version(FAKE_GCS)}`)
     expect(azure.image).toBe(`mcr.microsoft.com/azure-storage/azurite:${dependencies['azurite']}`)
+    expect(SOURCES.azure.npm.name).toBe(`Azurite ${dependencies['azurite']}`)
+  })
+
+  it('the images are those that tools/servers runs by itself', () => {
+    for (const [service, image] of [
+      [mongodb, MONGO_IMAGE],
+      [s3, VERSITYGW_IMAGE],
+      [gcs, FAKE_GCS_IMAGE],
+      [azure, AZURITE_IMAGE],
+    ] as const) {
+      expect(image.image).toBe(service.image)
+      expect(`v${version(image)}`).toBe(`v${service.image.split(':')[1]?.replace(/^v/, '')}`)
+      expect(service.volumes).toEqual([expect.stringMatching(new RegExp(`^\\w+:${image.data}$`))])
+    }
+    expect([SOURCES.mongodb, SOURCES.s3, SOURCES.gcs, SOURCES.azure].map(({ image }) => image.image)).toEqual(
+      [mongodb, s3, gcs, azure].map(({ image }) => image),
+    )
+    expect([MONGO_IMAGE, VERSITYGW_IMAGE, FAKE_GCS_IMAGE, AZURITE_IMAGE].map(withRegistry)).toEqual([
+      `docker.io/library/${mongodb.image}`,
+      `docker.io/${s3.image}`,
+      `docker.io/${gcs.image}`,
+      azure.image,
+    ])
   })
 
   it('the commands are those of tools/servers, with a container’s addresses', () => {
@@ -59,20 +85,11 @@ describe('docker-compose.yml', () => {
         new URL(health ?? '').pathname,
       ),
     )
-    expect(gcs.command).toEqual([
-      ...fakeGcsArguments({ backend: 'filesystem', host: '0.0.0.0', port: 4443, seenAs: '127.0.0.1:4443' }),
-      ...['-filesystem-root', '/storage'],
-    ])
+    expect(gcs.command).toEqual(
+      fakeGcsArguments({ backend: 'filesystem', host: '0.0.0.0', port: 4443, data: '/storage' }),
+    )
     expect(azure.command).toEqual(['azurite', ...azuriteArguments({ host: '0.0.0.0', port: 10000, data: '/data' })])
-    expect(mongodb.command).toEqual(['mongod', '--replSet', 'rs0', '--bind_ip_all'])
-    for (const [service, data] of [
-      [mongodb, '/data/db'],
-      [s3, '/data'],
-      [gcs, '/storage'],
-      [azure, '/data'],
-    ] as const) {
-      expect(service.volumes[0]?.split(':')[1]).toBe(data)
-    }
+    expect(mongodb.command).toEqual(mongodArguments({ port: 27017, standalone: false }))
   })
 
   it('MongoDB’s healthcheck initiates a replica set of one under the published address', () => {

@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { startAzure, startGcs, startMongo, startS3 } from '../index.ts'
-import { MONGO_JAVA, SECANTUS_PYTHON, VERSITYGW } from '../install/recipes.ts'
 import { locate } from '../locate.ts'
+import { SOURCES } from '../sources.ts'
 
 let folder: string
 beforeEach(() => {
@@ -39,44 +39,47 @@ describe('where a server is looked for', () => {
   it('PATH comes before the cache', async () => {
     inCache('versitygw-1.8.0/versitygw')
     const there = onPath('versitygw')
-    expect(await locate(VERSITYGW)).toEqual({ from: 'PATH', command: [there] })
+    expect(await locate(SOURCES.s3)).toEqual({ name: 'versitygw 1.8.0', from: 'PATH', command: [there] })
   })
 
   it('what can’t be executed is none', async () => {
     const cached = inCache('versitygw-1.8.0/versitygw')
     chmodSync(onPath('versitygw'), 0o644)
-    expect(await locate(VERSITYGW)).toEqual({ from: 'cache', command: [cached] })
+    expect(await locate(SOURCES.s3)).toEqual({ name: 'versitygw 1.8.0', from: 'cache', command: [cached] })
   })
 
   it('the cache comes before an install', async () => {
     go('exit 1')
     const cached = inCache('versitygw-1.8.0/versitygw')
-    expect(await locate(VERSITYGW)).toEqual({ from: 'cache', command: [cached] })
+    expect(await locate(SOURCES.s3)).toEqual({ name: 'versitygw 1.8.0', from: 'cache', command: [cached] })
   })
 
   it('an install, where its tools are there', async () => {
     go()
     const installed = join(folder, 'cache', 'servers', 'versitygw-1.8.0', 'versitygw')
-    expect(await locate(VERSITYGW)).toEqual({ from: 'install', command: [installed] })
-    expect((await locate(VERSITYGW)).from).toBe('cache')
+    expect(await locate(SOURCES.s3)).toEqual({ name: 'versitygw 1.8.0', from: 'install', command: [installed] })
+    expect((await locate(SOURCES.s3)).from).toBe('cache')
   })
 
   it('absence names the command that would get it, and the tool that is missing', async () => {
-    const failed = locate(VERSITYGW)
+    const failed = locate(SOURCES.s3)
     await expect(failed).rejects.toThrow(/versitygw 1\.8\.0 is neither on PATH nor in the cache, and go is missing/)
     await expect(failed).rejects.toThrow('go install github.com/versity/versitygw/cmd/versitygw@v1.8.0')
+    await expect(failed).rejects.toThrow(
+      'or: versitygw 1.8.0 in a container, but no container engine (docker, podman) is on PATH. To get it: docker pull docker.io/versity/versitygw:v1.8.0',
+    )
     await expect(failed).rejects.toHaveProperty('name', 'ServerMissing')
   })
 
   it('nothing is installed where TENSORHUB_SERVERS=cached', async () => {
     go()
     vi.stubEnv('TENSORHUB_SERVERS', 'cached')
-    await expect(locate(VERSITYGW)).rejects.toThrow(/TENSORHUB_SERVERS=cached forbids/)
+    await expect(locate(SOURCES.s3)).rejects.toThrow(/TENSORHUB_SERVERS=cached forbids/)
   })
 
   it('a failed install says what the tool said, and leaves nothing that counts', async () => {
     go('echo "no network" >&2; exit 1')
-    await expect(locate(VERSITYGW)).rejects.toThrow(
+    await expect(locate(SOURCES.s3)).rejects.toThrow(
       /could not be installed[\s\S]*no network[\s\S]*To get it: go install/,
     )
     expect(readdirSync(join(folder, 'cache', 'servers')).filter((name) => !/\.lock\./.test(name))).toEqual([])
@@ -84,13 +87,15 @@ describe('where a server is looked for', () => {
 
   it('what is started through an interpreter names it', async () => {
     const script = inCache('secantusdb-python-0.7.0b3/bin/secantusd-py')
-    expect((await locate(SECANTUS_PYTHON)).command).toEqual([join(dirname(script), 'python'), script])
+    expect((await locate(SOURCES['mongodb-python'])).command).toEqual([join(dirname(script), 'python'), script])
     inCache('mongo-java-server-1.47.0/classes/Launcher.class')
-    expect((await locate(MONGO_JAVA)).command).toEqual(expect.arrayContaining(['java', '-cp', 'Launcher']))
+    expect((await locate(SOURCES['mongodb-java'])).command).toEqual(expect.arrayContaining(['java', '-cp', 'Launcher']))
   })
 
-  it('MongoDB: both its servers are named where neither can be had', async () => {
-    await expect(startMongo()).rejects.toThrow(/cargo install secantus-mdb[\s\S]*pip install SecantusDB/)
+  it('MongoDB: all its servers are named where none can be had', async () => {
+    await expect(startMongo()).rejects.toThrow(
+      /cargo install secantus-mdb[\s\S]*pip install SecantusDB[\s\S]*docker pull docker\.io\/library\/mongo:8/,
+    )
   })
 })
 
