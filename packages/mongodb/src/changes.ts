@@ -14,8 +14,6 @@ import { failedAt } from './errors.ts'
 import { compileFilter, compileOrder, pinnedId } from './filter.ts'
 import { checkSize, docToBson } from './values.ts'
 
-type Stored = { _id: string; _rev?: number }
-
 /** How often a document that keeps changing is read again. */
 const REPEATS = 100
 /** Documents a request of the slow way carries. */
@@ -47,17 +45,17 @@ export class Changes {
         ...sort,
         returnDocument: 'after',
       })
-      if (taken !== null) return taken as unknown as Doc
+      if (taken !== null) return taken
       if (guards.length === 0) return null
     }
     for (let tries = 0; tries < REPEATS; tries++) {
-      const found = (await collection.findOne(filter, sort)) as unknown as Doc | null
+      const found = await collection.findOne(filter, sort)
       if (found === null) return null
       const changed = this.#changed(coll, 'takeOne', found, change)
       const taken = await collection.findOneAndReplace(sameRevision(found), withoutId(changed), {
         returnDocument: 'after',
       })
-      if (taken !== null) return taken as unknown as Doc
+      if (taken !== null) return taken
     }
     throw contended('takeOne', coll)
   }
@@ -79,7 +77,7 @@ export class Changes {
       if (changed !== undefined) return changed
     }
     // All are tried before any is changed, so that an impossible change changes nothing.
-    for await (const doc of collection.find(filter, { batchSize: BATCH })) applyChange(doc as unknown as Doc, change)
+    for await (const doc of collection.find(filter, { batchSize: BATCH })) applyChange(doc, change)
     return this.#replaceEach(coll, filter, change)
   }
 
@@ -94,9 +92,7 @@ export class Changes {
       const ids = (await collection.find(pending, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id)
       for (let i = 0; i < ids.length; i += BATCH) {
         const some = ids.slice(i, i + BATCH)
-        const docs = (await collection
-          .find({ $and: [filter, { _id: { $in: some } }] }, { batchSize: 20 })
-          .toArray()) as unknown as Doc[]
+        const docs = await collection.find({ $and: [filter, { _id: { $in: some } }] }, { batchSize: 20 }).toArray()
         for (const doc of docs) {
           const changed = this.#changed(coll, 'update', doc, change)
           const { matchedCount } = await collection.replaceOne(sameRevision(doc), withoutId(changed))
@@ -116,8 +112,8 @@ export class Changes {
     return changed
   }
 
-  #collection(coll: string): Collection<Stored> {
-    return this.#connection.opened.db.collection<Stored>(coll)
+  #collection(coll: string): Collection<Doc> {
+    return this.#connection.opened.db.collection<Doc>(coll)
   }
 }
 
@@ -126,7 +122,7 @@ export class Changes {
  * never changed), so that the second is not begun. @returns undefined when there is an obstacle; then nothing was changed.
  */
 async function updateAll(
-  collection: Collection<Stored>,
+  collection: Collection<Doc>,
   filter: Document,
   update: Document,
   obstacles: readonly Document[],

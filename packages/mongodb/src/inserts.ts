@@ -5,7 +5,14 @@ import type { Connection } from './connection.ts'
 import { failedAt, hasLabel, isDuplicateKey, isReplyLost, isUndoneInPassing, isUnreachable } from './errors.ts'
 import { checkSize, docToBson } from './values.ts'
 
-type Stored = { _id: string }
+/** Documents to be inserted, and as what they are sent. */
+interface Batch {
+  readonly coll: string
+  readonly collection: Collection<Doc>
+  readonly docs: readonly Doc[]
+  readonly bodies: readonly Doc[]
+  readonly signal: AbortSignal | undefined
+}
 
 /** New documents. */
 export class Inserts {
@@ -25,25 +32,16 @@ export class Inserts {
       checkSize(body, maxDocBytes, coll, 'insert', `Document '${doc._id}'`)
       return body
     })
-    const collection = db.collection<Stored>(coll)
-    if (bodies.length > 1 && transactions) {
-      await this.#inTransaction(coll, collection, docs, bodies, signal)
-      return
-    }
-    await this.#inOrder(coll, collection, docs, bodies, signal)
+    const collection = db.collection<Doc>(coll)
+    const batch: Batch = { coll, collection, docs, bodies, signal }
+    await (bodies.length > 1 && transactions ? this.#inTransaction(batch) : this.#inOrder(batch))
   }
 
   /**
    * In order up to the first failure. A reply that was lost is made certain: the documents are looked for, and the rest is inserted. A document that is there with exactly our content
    * counts as ours (`_id`s are made by the writer); one that is there with another content may be ours, changed since, so that is UNKNOWN and neither success nor EXISTS.
    */
-  async #inOrder(
-    coll: string,
-    collection: Collection<Stored>,
-    docs: readonly Doc[],
-    bodies: readonly Stored[],
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  async #inOrder({ coll, collection, docs, bodies, signal }: Batch): Promise<void> {
     const at = { scheme: 'mongodb', op: 'insert', target: coll }
     const several = docs.length > 1
     const until = performance.now() + this.#connection.timeout
@@ -60,7 +58,7 @@ export class Inserts {
           if (from === docs.length) return
         }
         if (several) await collection.insertMany(bodies.slice(from), { ordered: true })
-        else await collection.insertOne(bodies[0] as Stored)
+        else await collection.insertOne(bodies[0] as Doc)
         return
       } catch (error) {
         if (error instanceof ChangedMeanwhile)
@@ -96,7 +94,7 @@ export class Inserts {
   }
 
   /** Where this cannot be asked now either, the loop asks again. */
-  async #mayBeThere(collection: Collection<Stored>, _id: string): Promise<boolean> {
+  async #mayBeThere(collection: Collection<Doc>, _id: string): Promise<boolean> {
     try {
       return (await collection.countDocuments({ _id })) > 0
     } catch (error) {
@@ -110,9 +108,9 @@ export class Inserts {
   }
 
   /** How many of these, from the first, are stored as they are. @throws ChangedMeanwhile for one with another content. */
-  async #alreadyThere(collection: Collection<Stored>, docs: readonly Doc[]): Promise<number> {
+  async #alreadyThere(collection: Collection<Doc>, docs: readonly Doc[]): Promise<number> {
     const found = await collection.find({ _id: { $in: docs.map((doc) => doc._id) } }).toArray()
-    const byId = new Map(found.map((doc) => [doc._id, doc as unknown as Doc]))
+    const byId = new Map(found.map((doc) => [doc._id, doc]))
     for (const [i, doc] of docs.entries()) {
       const there = byId.get(doc._id)
       if (there === undefined) return i
@@ -125,13 +123,7 @@ export class Inserts {
    * All or nothing. What passes by itself (another transaction on the same documents, an election) is tried again; a commit without reply is repeated, which MongoDB allows. A server that
    * has forgotten it meanwhile is asked for the documents.
    */
-  async #inTransaction(
-    coll: string,
-    collection: Collection<Stored>,
-    docs: readonly Doc[],
-    bodies: readonly Stored[],
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  async #inTransaction({ coll, collection, docs, bodies, signal }: Batch): Promise<void> {
     const at = { scheme: 'mongodb', op: 'insert', target: coll }
     const { client } = this.#connection.opened
     const until = performance.now() + this.#connection.timeout
@@ -169,10 +161,7 @@ export class Inserts {
     }
   }
 
-  async #areThere(
-    collection: Collection<Stored>,
-    docs: readonly Doc[],
-  ): Promise<'as they are' | 'changed' | 'not all'> {
+  async #areThere(collection: Collection<Doc>, docs: readonly Doc[]): Promise<'as they are' | 'changed' | 'not all'> {
     try {
       return (await this.#alreadyThere(collection, docs)) === docs.length ? 'as they are' : 'not all'
     } catch (error) {

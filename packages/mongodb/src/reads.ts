@@ -11,7 +11,7 @@ const BATCH = 2000
 
 /** The matching documents; the cursor is closed when the loop is left or the signal aborts. */
 export async function* findDocs(
-  collection: Collection,
+  collection: Collection<Doc>,
   where: Predicate,
   o: Call & { order: Order; limit?: number; fields?: readonly Path[] },
 ): AsyncGenerator<Doc, void, undefined> {
@@ -29,7 +29,7 @@ export async function* findDocs(
     try {
       for await (const doc of cursor) {
         given++
-        yield fields ? project(doc as unknown as Doc, fields) : (doc as unknown as Doc)
+        yield fields ? project(doc, fields) : doc
       }
       return
     } catch (error) {
