@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { realpathSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -43,7 +43,10 @@ const ENVIRONMENT = [
   'TF_CPP_MIN_LOG_LEVEL',
 ]
 
-/** One fresh child process, in a group of its own. */
+/**
+ * One fresh child process, in a group of its own. It is made before the script's files are there, and starts up while they are fetched; it runs nothing
+ * before {@link ScriptProcess.run}.
+ */
 export class ScriptProcess {
   readonly #child: ChildProcess
   readonly #output = new OutputCapture()
@@ -54,23 +57,18 @@ export class ScriptProcess {
   #killing: NodeJS.Timeout | undefined
   #ended = false
 
-  constructor(
-    folder: string,
-    script: TaskScript,
-    start: Pick<ToChild & { kind: 'start' }, 'task' | 'connection' | 'keys'>,
-    onOutput: ((text: string) => void) | undefined,
-  ) {
-    const bootstrap = new URL(
-      import.meta.url.endsWith('.ts') ? './child/bootstrap.ts' : './child/bootstrap.js',
-      import.meta.url,
+  constructor(onOutput: ((text: string) => void) | undefined) {
+    const bootstrap = fileURLToPath(
+      new URL(import.meta.url.endsWith('.ts') ? './child/bootstrap.ts' : './child/bootstrap.js', import.meta.url),
     )
     const env: NodeJS.ProcessEnv = { HOME: homedir(), TMPDIR: tmpdir() }
     for (const name of ENVIRONMENT) if (process.env[name] !== undefined) env[name] = process.env[name]
     const child = spawn(
       process.execPath,
-      ['--disable-warning=ExperimentalWarning', '--enable-source-maps', fileURLToPath(bootstrap)],
+      ['--disable-warning=ExperimentalWarning', '--enable-source-maps', bootstrap],
       {
-        cwd: folder,
+        // A folder that is there; it goes to the script's by itself.
+        cwd: dirname(bootstrap),
         env,
         detached: process.platform !== 'win32',
         stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
@@ -104,6 +102,8 @@ export class ScriptProcess {
         resolve({ message: this.#message, code, signal, output: this.#output.text() })
       })
     })
+    // Whoever waits for the end is told; before the script is run nobody may wait yet.
+    this.end.catch(() => undefined)
     // Without a process there may be no pipes either (no descriptors left); `error` tells.
     if (child.pid === undefined) return
     for (const stream of [child.stdout, child.stderr] as Readable[]) {
@@ -118,6 +118,14 @@ export class ScriptProcess {
     this.#listen(child.stdio[3] as Readable)
     // The child may be gone before it reads; its end says so.
     child.stdin?.on('error', () => undefined)
+  }
+
+  /** Runs the script that lies unpacked in `folder`. */
+  run(
+    folder: string,
+    script: TaskScript,
+    start: Pick<ToChild & { kind: 'start' }, 'task' | 'connection' | 'keys'>,
+  ): Promise<ScriptEnd> {
     const root = `${pathToFileURL(folder).href}/`
     this.#send({
       kind: 'start',
@@ -128,6 +136,7 @@ export class ScriptProcess {
       files: Object.fromEntries(script.files.map((file) => [file.path, file.sha256])),
       ...start,
     })
+    return this.end
   }
 
   /** Asks the script to stop, then SIGTERM, then SIGKILL to its whole group. */

@@ -92,16 +92,18 @@ class Run {
       let attempt: Attempt
       let interrupted = false
       try {
-        const value = (await this.#context.content.load(doc.content)) as { files: Record<string, Uint8Array> }
-        const folder = await unpack(this.#context.workDir, doc, doc.script, value.files)
-        const orders = await this.#orders()
+        child = new ScriptProcess(this.#o.onOutput)
+        const orders = this.#orders()
+        // Awaited below, when nothing writes into the folder any more.
+        orders.catch(() => undefined)
+        const folder = await this.#unpack()
+        const start = await orders
         if (ownership.state === 'lost') return await this.#lost({})
         if (ownership.state === 'cancelled')
           return this.#ended(await this.#protocol.cancelRunning(this.#claim, ''), CANCELLED)
         if (signal?.aborted) return this.#ended(await this.#protocol.release(this.#claim), RELEASED)
-        child = new ScriptProcess(folder, doc.script, orders, this.#o.onOutput)
         signal?.addEventListener('abort', onAbort, { once: true })
-        const end = await child.end
+        const end = await child.run(folder, doc.script, start)
         interrupted = signal?.aborted === true && end.message?.kind !== 'result'
         attempt = attemptOf(end.message, end)
       } catch (error) {
@@ -113,6 +115,8 @@ class Run {
     } finally {
       signal?.removeEventListener('abort', onAbort)
       await ownership.stop()
+      // One that never was given a script, or is being ended: gone before its folder is.
+      child?.kill()
       await removeFolder(this.#context.workDir, doc)
     }
   }
@@ -150,7 +154,13 @@ class Run {
     }
   }
 
-  async #orders(): Promise<ConstructorParameters<typeof ScriptProcess>[2]> {
+  async #unpack(): Promise<string> {
+    const { doc } = this.#claim
+    const value = (await this.#context.content.load(doc.content)) as { files: Record<string, Uint8Array> }
+    return unpack(this.#context.workDir, doc, doc.script, value.files)
+  }
+
+  async #orders(): Promise<Parameters<ScriptProcess['run']>[2]> {
     const { doc } = this.#claim
     const { connection } = this.#context
     const { _id: id, task_name: name, attempts: attempt, epoch, hyper_parameters: hyperParameters } = doc

@@ -44,6 +44,26 @@ describe('a script', { timeout: 60_000 }, () => {
     expect((await hub.tasks.top())?.result).toEqual({ double: 8 })
   })
 
+  it("whose 'exit' listeners run when it has ended, and what they print is kept", async () => {
+    const hub = await temporaryHub()
+    const path = await script(`
+      export default () => {
+        console.log('a'.repeat(300_000))
+        process.on('exit', (code) => console.log('left with ' + code + ' ' + 'b'.repeat(20_000) + ' last'))
+        return { done: 1 }
+      }`)
+    await hub.createTask('t', path)
+    let printed = ''
+    expect(
+      await hub.runTopTask('t', {
+        onOutput: (text: string) => {
+          printed += text
+        },
+      }),
+    ).toMatchObject({ status: 'finished', result: { done: 1 } })
+    expect(printed).toBe(`${'a'.repeat(300_000)}\nleft with 0 ${'b'.repeat(20_000)} last\n`)
+  })
+
   it('in TypeScript, with static relative imports in folders, JSON and a literal dynamic import', async () => {
     const hub = await temporaryHub()
     const file = await scriptFolder({

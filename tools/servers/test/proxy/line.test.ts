@@ -86,8 +86,11 @@ describe('the line', () => {
 
   it('connecting costs a round trip more', async () => {
     const proxy = await through({ roundTrip: 40 })
+    // From before it connects: on a busy machine the client may be told late that it is connected.
+    const began = performance.now()
     const socket = await client(proxy)
-    expect(await ask(socket)).toBeGreaterThan(77)
+    await ask(socket)
+    expect(performance.now() - began).toBeGreaterThan(77)
   })
 
   it('the bandwidth is that of each connection, in each direction, and all bytes arrive in order', {
