@@ -59,6 +59,10 @@ export interface FaultProxy {
   /** Open connections and new ones are silent, until `restore`; those that were silent stay so. */
   blackHole(): void
   restore(): void
+  /** New connections hear these bytes as soon as they send some, and then the end, until `restore`: something else listens there. */
+  babble(bytes: Uint8Array): void
+  /** New connections meet another certificate than the trusted one; undefined: that one again. */
+  certify(certificate: CertificateOptions | undefined): void
   /** New connections are refused until `accept`; open ones go on. */
   refuse(): Promise<void>
   accept(): Promise<void>
@@ -82,7 +86,8 @@ export async function startProxy(
     bandwidth: options.bandwidth ?? Number.POSITIVE_INFINITY,
   }
   const certificate = options.tls ? selfSigned(options.tls === true ? {} : options.tls) : undefined
-  const secureContext = certificate && createSecureContext(certificate)
+  const trusted = certificate && createSecureContext(certificate)
+  let secureContext = trusted
   const rules = new Rules(seed)
   const jitter = seededRandom(seed + 1)
   const open = new Set<Connection>()
@@ -95,6 +100,7 @@ export async function startProxy(
   let past = { up: 0, down: 0 }
   let paused = false
   let hole = false
+  let nonsense: Uint8Array | undefined
   let resets: { up: number; down: number; times: number } | undefined
 
   const inspect = (number: number, wire: Wire) => {
@@ -123,6 +129,13 @@ export async function startProxy(
     if (hole) {
       ignored.add(raw)
       raw.on('error', () => ignored.delete(raw)).on('close', () => ignored.delete(raw))
+      return
+    }
+    if (nonsense !== undefined) {
+      const said = nonsense
+      ignored.add(raw)
+      raw.on('error', () => ignored.delete(raw)).on('close', () => ignored.delete(raw))
+      raw.once('data', () => raw.end(said)).resume()
       return
     }
     const number = numbers
@@ -217,6 +230,14 @@ export async function startProxy(
     },
     restore() {
       hole = false
+      nonsense = undefined
+    },
+    babble(bytes) {
+      nonsense = bytes
+    },
+    certify(other) {
+      if (trusted === undefined) throw new Error('a proxy without TLS has no certificate')
+      secureContext = other === undefined ? trusted : createSecureContext(selfSigned(other))
     },
     refuse: () => stopListening(listener),
     async accept() {

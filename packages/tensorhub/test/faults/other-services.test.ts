@@ -1,12 +1,23 @@
+import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { type HubError, isHubError } from '@tensorhub/core'
-import { type Action, answer, azureError, captivePage, gcsError, s3Error } from '@tensorhub/servers/proxy'
+import { type MongoServer, startMongo } from '@tensorhub/servers'
+import {
+  type Action,
+  answer,
+  azureError,
+  captivePage,
+  type FaultProxy,
+  gcsError,
+  s3Error,
+  startProxy,
+} from '@tensorhub/servers/proxy'
 import { serverSuite, serversOf } from '@tensorhub/servers/suite'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { TaskRecord, TensorHub } from '../../src/index.ts'
+import { type TaskRecord, TensorHub } from '../../src/index.ts'
 import { waitUntil } from '../tasks/wait-until.ts'
 import { temporaryFolder } from '../temporary-hub.ts'
 import { type FarBlobs, type ProxiedStores, proxiedStores } from './proxied-stores.ts'
@@ -42,30 +53,7 @@ for (const name of ['s3', 'gcs', 'azure'] as const satisfies readonly FarBlobs[]
 
       it('F18: no work is ended before its lease may have passed on, whatever the stores are taken for; errors are classified and show no secret', async () => {
         hub = await stores.connect(await stores.newUrls(), { scripts: 'any' })
-        const folder = await temporaryFolder()
-        const script = fileURLToPath(new URL('./waiting-script.ts', import.meta.url))
-        let tasks = 0
-        /** A task whose child waits; `end` lets it, and tells whether that one attempt ended by itself. */
-        const begin = async () => {
-          const file = join(folder, String(++tasks))
-          const own = { hyperParameters: { file }, savedResultKeys: ['pid'] }
-          const { _id } = await hub.createTask('t', script, { ...own, lease: LEASE })
-          const running = hub.runTopTask('t')
-          const found = () => hub.tasks.top({ _id }) as Promise<TaskRecord>
-          await waitUntil(async () => {
-            const { heartbeat_at, started_at } = await found()
-            return Number(heartbeat_at) > Number(started_at)
-          }, 'it runs')
-          const end = async (what: string) => {
-            await writeFile(file, '')
-            expect(await running, what).toMatchObject({
-              status: 'finished',
-              attempt: 1,
-              result: { pid: expect.any(Number) },
-            })
-          }
-          return { found, end }
-        }
+        const begin = await waitingTasks(hub)
         const figures: string[] = []
         for (const [what, action] of OF_INDEX) {
           const task = await begin()
@@ -100,6 +88,75 @@ for (const name of ['s3', 'gcs', 'azure'] as const satisfies readonly FarBlobs[]
     },
     { ours: true },
   )
+
+await serverSuite('mongodb', 'a line to MongoDB that cannot be spoken on', () => {
+  let server: MongoServer
+  beforeAll(async () => {
+    server = await startMongo()
+  })
+  afterAll(() => server?.stop())
+
+  it.each([
+    ['a certificate that nobody trusts', true, (proxy: FaultProxy) => proxy.certify({})],
+    ['a certificate that has run out', true, (proxy: FaultProxy) => proxy.certify({ expired: true })],
+    ['a sign-in page', false, (proxy: FaultProxy) => proxy.babble(Buffer.from(PAGE))],
+    ['noise', false, (proxy: FaultProxy) => proxy.babble(randomBytes(4096))],
+  ] as const)('F18: %s during heartbeats: the work goes on, and errors are classified', async (what, tls, spoil) => {
+    const proxy = await startProxy(server, { protocol: 'mongodb', tls })
+    const ca = join(await temporaryFolder(), 'ca.pem')
+    await writeFile(ca, proxy.ca ?? '')
+    const parameters = new URLSearchParams({
+      directConnection: 'true',
+      timeout: '2000',
+      ...(tls ? { tls: 'true', tlsCAFile: ca } : {}),
+    })
+    const url = `${proxy.through(server.urlOf(`spoilt${process.pid}x${++databases}`))}?${parameters}`
+    await using hub = await TensorHub.connect(url, { projectName: 'tutorial', scripts: 'any' })
+    try {
+      const task = await (await waitingTasks(hub))()
+      spoil(proxy)
+      proxy.cutAll()
+      const made = proxy.connections.made
+      const error = await hub.saveTrainingLog({ n: 1 }).catch((failure: unknown) => failure)
+      const name = nameOf(error)
+      noSecret(error)
+      expect(error).toMatchObject({ code: expect.stringMatching(/UNAVAILABLE|DENIED|UNKNOWN/) })
+      await waitUntil(() => proxy.connections.made >= made + 3, 'heartbeats that fail')
+      proxy.restore()
+      if (tls) proxy.certify(undefined)
+      await task.end(what)
+      console.info(`F18 MongoDB, ${what}: nothing stopped; ${name}`)
+    } finally {
+      await proxy.close()
+    }
+  })
+})
+
+let databases = 0
+const PAGE = 'HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 22\r\n\r\n<html>Sign in</html>\r\n'
+
+/** Makes tasks whose child waits; `end` lets it, and tells whether that one attempt ended by itself. */
+async function waitingTasks(hub: TensorHub) {
+  const folder = await temporaryFolder()
+  const script = fileURLToPath(new URL('./waiting-script.ts', import.meta.url))
+  let tasks = 0
+  return async () => {
+    const file = join(folder, String(++tasks))
+    const own = { hyperParameters: { file }, savedResultKeys: ['pid'] }
+    const { _id } = await hub.createTask('t', script, { ...own, lease: LEASE })
+    const running = hub.runTopTask('t')
+    const found = () => hub.tasks.top({ _id }) as Promise<TaskRecord>
+    await waitUntil(async () => {
+      const { heartbeat_at, started_at } = await found()
+      return Number(heartbeat_at) > Number(started_at)
+    }, 'it runs')
+    const end = async (what: string) => {
+      await writeFile(file, '')
+      expect(await running, what).toMatchObject({ status: 'finished', attempt: 1, result: { pid: expect.any(Number) } })
+    }
+    return { found, end }
+  }
+}
 
 function nameOf(error: unknown): string {
   expect(isHubError(error), String(error)).toBe(true)

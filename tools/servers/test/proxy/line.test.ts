@@ -169,6 +169,17 @@ describe('faults of connections', () => {
     expect(await ask(await client(proxy))).toBeGreaterThan(0)
   })
 
+  it('babbles like something else, until it is restored', async () => {
+    const proxy = await through({})
+    proxy.babble(Buffer.from('what?'))
+    const socket = await client(proxy)
+    socket.write('hello?')
+    expect((await read(socket, 5)).toString()).toBe('what?')
+    expect(await failure(socket)).toBe('end')
+    proxy.restore()
+    expect(await ask(await client(proxy))).toBeGreaterThan(0)
+  })
+
   it('refuses connections, and takes them again on the same port', async () => {
     const proxy = await through({})
     const open = await client(proxy)
@@ -245,6 +256,17 @@ describe('TLS in front', () => {
     const failed = failure(socket)
     proxy.cutAll()
     expect(await failed).toBe('ECONNRESET')
+  })
+
+  it('its certificate may be exchanged for a while', async () => {
+    const proxy = await through({ tls: true })
+    const ca = proxy.ca as string
+    const open = await secure(proxy, { ca })
+    proxy.certify({})
+    await expect(secure(proxy, { ca })).rejects.toMatchObject({ code: 'DEPTH_ZERO_SELF_SIGNED_CERT' })
+    expect(await ask(open)).toBeGreaterThan(0)
+    proxy.certify(undefined)
+    expect(await ask(await secure(proxy, { ca }))).toBeGreaterThan(0)
   })
 
   it('its certificate may have run out, or be for another host', async () => {
