@@ -36,6 +36,8 @@ export interface OriginalOptions extends CommonOptions {
   /** null, absent or the original's default `'None'`: no authentication. */
   readonly username?: string | null
   readonly password?: string | null
+  /** ms within which the server has to be reached, and to answer each request. Default 30,000. */
+  readonly timeout?: number
 }
 
 export type ConnectOptions = CommonOptions | StoreOptions | OriginalOptions
@@ -44,7 +46,7 @@ export type ConnectOptions = CommonOptions | StoreOptions | OriginalOptions
 export type HubConfig = ConnectOptions & { readonly url?: string }
 
 const COMMON = ['projectName', 'scripts', 'codecs', 'workDir', 'collect', 'signal']
-const KNOWN = [...COMMON, 'index', 'blobs', 'ip', 'port', 'dbname', 'username', 'password']
+const KNOWN = [...COMMON, 'index', 'blobs', 'ip', 'port', 'dbname', 'username', 'password', 'timeout']
 
 /** The original's connection parameters as they hold; never the password. */
 export interface OriginalServer {
@@ -93,11 +95,11 @@ export function checkConnectOptions(options: ConnectOptions, op = 'connect', mor
       path: 'ip',
     })
   }
-  for (const name of ['port', 'dbname', 'username', 'password']) {
+  for (const name of ['port', 'dbname', 'username', 'password', 'timeout']) {
     if (has(name) && !has('ip')) {
       throw new HubError(
         'INVALID',
-        `'${name}' belongs to the form { ip, port, dbname, username, password }; give 'ip' too.`,
+        `'${name}' belongs to the form { ip, port, dbname, username, password, timeout }; give 'ip' too${name === 'timeout' ? ', or the parameter of the same name in the URL' : ''}.`,
         { at, path: name },
       )
     }
@@ -180,7 +182,7 @@ function folderOfUrl(url: string): string {
 
 /** What the original's `{ ip, port, dbname, username, password }` means: a MongoDB database, GridFS in it. */
 export function originalTarget(o: OriginalOptions): Target & { kind: 'stores'; index: string; server: OriginalServer } {
-  const { ip, port = 27017, dbname = 'dbname', password } = o
+  const { ip, port = 27017, dbname = 'dbname', password, timeout } = o
   const invalid = (path: string, message: string) => new HubError('INVALID', message, { at, path })
   if (typeof ip !== 'string' || ip === '' || /[\s/@?#]/.test(ip))
     throw invalid('ip', "'ip' must be a host name or IP address.")
@@ -194,8 +196,10 @@ export function originalTarget(o: OriginalOptions): Target & { kind: 'stores'; i
     throw invalid('username', "'username' must be a user's name, or null for no authentication.")
   if (username !== undefined && typeof password !== 'string')
     throw invalid('password', "'password' is missing: a user name is given, so the server will ask for it.")
+  if (timeout !== undefined && (!Number.isInteger(timeout) || timeout < 1 || timeout >= 1e9))
+    throw invalid('timeout', `'timeout' must be whole milliseconds from 1, not ${String(timeout)}.`)
   const host = ip.includes(':') && !ip.startsWith('[') ? `[${ip}]` : ip
   const login = username === undefined ? '' : `${encodeURIComponent(username)}:${encodeURIComponent(password ?? '')}@`
-  const url = `mongodb://${login}${host}:${port}/${dbname}`
+  const url = `mongodb://${login}${host}:${port}/${dbname}${timeout === undefined ? '' : `?timeout=${timeout}`}`
   return { kind: 'stores', index: url, blobs: url, server: { ip, port, dbname, username } }
 }
