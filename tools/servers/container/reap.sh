@@ -17,21 +17,26 @@ while IFS= read -r line; do
   esac
 done
 
-# A client that outlived the process may be about to create what is to be removed: five looks in a row have to find nothing.
+# A client that outlived the process may be about to create a container: five looks in a row have to find none. Volumes go after
+# that, since an engine makes a volume anew, and without its label, for a container that names one which is gone.
 looks=0
 quiet=0
-while [ "$quiet" -lt 5 ] && [ "$looks" -lt 120 ]; do
+while [ "$quiet" -lt 5 ] && [ "$looks" -lt 120 ] && [ -x "$engine" ]; do
   looks=$((looks + 1))
-  if containers=$("$engine" ps --all --quiet --no-trunc --filter "label=$label" 2>/dev/null) &&
-    volumes=$("$engine" volume ls --quiet --filter "label=$label" 2>/dev/null) &&
-    [ -z "$containers$volumes" ]; then
+  if containers=$("$engine" ps --all --quiet --no-trunc --filter "label=$label" 2>/dev/null) && [ -z "$containers" ]; then
     quiet=$((quiet + 1))
   else
     quiet=0
     # Unquoted: one argument an id.
     [ -z "$containers" ] || "$engine" rm --force --volumes $containers >/dev/null 2>&1
-    [ -z "$volumes" ] || "$engine" volume rm $volumes >/dev/null 2>&1
   fi
-  [ "$quiet" -ge 5 ] || sleep 1
+  sleep 1
+done
+while [ "$looks" -lt 120 ] && [ -x "$engine" ]; do
+  looks=$((looks + 1))
+  if volumes=$("$engine" volume ls --quiet --filter "label=$label" 2>/dev/null); then
+    if [ -z "$volumes" ] || "$engine" volume rm $volumes >/dev/null 2>&1; then break; fi
+  fi
+  sleep 1
 done
 [ -z "$folder" ] || rm -rf -- "$folder"
