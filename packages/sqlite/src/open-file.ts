@@ -9,7 +9,7 @@ import { Shapes } from './shapes.ts'
 import { sqlName } from './sql-name.ts'
 import { Commits } from './watch.ts'
 import { withLock } from './with-lock.ts'
-import { WriteQueue } from './write-queue.ts'
+import { type NewRow, WriteQueue } from './write-queue.ts'
 
 /** One open database file: its connections, its queue of writes, and what is known about its tables. */
 export class OpenFile {
@@ -67,6 +67,7 @@ export class OpenFile {
    *
    * @param run One synchronous step inside the transaction.
    * @param single It is one statement, atomic by itself.
+   * @param row What it stores, where that is one new row: several in a row become one statement.
    */
   write<T>(
     op: string,
@@ -74,10 +75,11 @@ export class OpenFile {
     signal: AbortSignal | undefined,
     run: (writer: Connection) => T,
     single = false,
+    row?: NewRow,
   ): Promise<T> {
     const at = this.at(op, coll)
     if (signal?.aborted) return Promise.reject(abortError(signal, at))
-    return this.queue.push(() => run(this.writer), signal, single, at)
+    return this.queue.push(() => run(this.writer), signal, single, at, row)
   }
 
   /** An unlinked file takes writes without complaint, and gives its bytes back to the disk at the last close: what was acknowledged would be lost. */

@@ -14,13 +14,14 @@ import { compileFilter } from './filter.ts'
 import type { OpenFile } from './open-file.ts'
 import { finish, type Plans } from './plans.ts'
 import { sqlName } from './sql-name.ts'
+import type { NewRow } from './write-queue.ts'
 
 /** Changes of documents, each one synchronous step inside the write transaction. */
 export class Writes {
   readonly #file: OpenFile
   readonly #plans: Plans
   readonly #maxDocBytes: number
-  readonly #inserts = new Map<string, string>()
+  readonly #inserts = new Map<string, { readonly into: string; readonly one: string }>()
 
   constructor(file: OpenFile, plans: Plans, maxDocBytes: number) {
     this.#file = file
@@ -30,9 +31,10 @@ export class Writes {
 
   async insert(coll: string, docs: readonly Doc[], signal: AbortSignal | undefined): Promise<void> {
     const bodies = docs.map((doc) => this.#encode(coll, doc))
+    const { into, one } = this.#insertInto(coll)
     const run = (writer: Connection) => {
       this.#file.makeTable(coll)
-      const insert = writer.prepare(this.#insertInto(coll))
+      const insert = writer.prepare(one)
       for (let i = 0; i < docs.length; i++) {
         const doc = docs[i] as Doc
         this.#learn(writer, coll, doc)
@@ -43,15 +45,26 @@ export class Writes {
         }
       }
     }
-    await this.#file.write('insert', coll, signal, run, docs.length === 1)
+    await (docs.length === 1
+      ? this.#file.write('insert', coll, signal, run, true, this.#row(coll, into, docs[0] as Doc, bodies[0] as string))
+      : this.#file.write('insert', coll, signal, run))
     this.#file.nowKnown(coll)
   }
 
+  #row(coll: string, into: string, doc: Doc, body: string): NewRow {
+    const prepare = () => {
+      this.#file.makeTable(coll)
+      this.#learn(this.#file.writer, coll, doc)
+    }
+    return { into, values: [doc._id, body], prepare }
+  }
+
   /** The statement's text; the same string each time, so that its hash is computed once. */
-  #insertInto(coll: string): string {
+  #insertInto(coll: string): { readonly into: string; readonly one: string } {
     let sql = this.#inserts.get(coll)
     if (sql === undefined) {
-      sql = `INSERT INTO "c_${sqlName(coll)}"(_id,body) VALUES(?,?)`
+      const into = `INSERT INTO "c_${sqlName(coll)}"(_id,body) VALUES`
+      sql = { into, one: `${into}(?,?)` }
       this.#inserts.set(coll, sql)
     }
     return sql

@@ -159,6 +159,34 @@ describe('group commit', () => {
     expect((await collect(store.find('c', where({})))).map((doc) => doc._id)).toEqual(['a', 'd', 'taken'])
   })
 
+  it('new documents asked for together become one statement, and each succeeds or fails by itself all the same', async () => {
+    const { store } = await temporaryIndex()
+    await store.insert('c', [
+      { _id: 'n7', v: -1 },
+      { _id: 'n130', v: -1 },
+    ])
+    const insert = (coll: string, n: number) =>
+      store.insert(coll, [{ _id: `n${n}`, v: n % 50 === 0 ? [n, 1000] : n }]).then(
+        () => 'stored',
+        (error: { code: string }) => error.code,
+      )
+    // Two tables, one of them new; runs of both kinds, long ones and short ones; a document twice among them; arrays, of which the table had none.
+    const outcomes = await Promise.all([
+      ...Array.from({ length: 200 }, (_, n) => insert('c', n)),
+      ...Array.from({ length: 90 }, (_, n) => insert('new', n)),
+      ...Array.from({ length: 50 }, (_, n) => insert(n % 2 === 0 ? 'c' : 'new', 500 + n)),
+      insert('new', 20),
+      insert('new', 90),
+    ])
+    const failed = outcomes.flatMap((outcome, i) => (outcome === 'stored' ? [] : [[i, outcome]]))
+    expect(failed).toEqual([7, 130, 200 + 90 + 50].map((i) => [i, 'EXISTS']))
+    expect([await store.count('c', where({})), await store.count('new', where({}))]).toEqual([225, 116])
+    expect((await store.top('c', where({ _id: 'n7' })))?.['v']).toBe(-1)
+    expect((await collect(store.find('c', where({ v: 1000 })))).map((doc) => doc._id).sort()).toEqual(
+      ['n0', 'n100', 'n150', 'n50', 'n500'].sort(),
+    )
+  })
+
   it('shares one commit among the writes of one turn', async () => {
     const { store, file } = await temporaryIndex()
     await store.insert('c', [{ _id: 'first' }])
