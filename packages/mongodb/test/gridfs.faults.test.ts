@@ -2,7 +2,7 @@ import { type BlobStore, isHubError } from '@tensorhub/core'
 import { type MongoOptions, type MongoServer, startMongo } from '@tensorhub/servers'
 import { answer, type FaultProxy, loseReply, resetRequest, startProxy } from '@tensorhub/servers/proxy'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { all, KIB, noise, Side, soon } from './gridfs/bucket.ts'
+import { all, KIB, noise, Side, soon, streamOf } from './gridfs/bucket.ts'
 
 const SERVERS: readonly (readonly [name: string, options: MongoOptions])[] = [
   ['SecantusDB, replica set', {}],
@@ -37,6 +37,30 @@ for (const [name, options] of SERVERS) {
       }
     }
     const text = async (blobs: BlobStore, key: string) => new TextDecoder().decode(await blobs.bytes(key))
+
+    it('a first write whose indexes get no answer, or whose key cannot be looked at, is done', async () => {
+      await using side = new Side(server, (url) => `${proxy.through(url)}?directConnection=true`)
+      for (const body of [noise(1 * KIB), streamOf(noise(200 * KIB))]) {
+        const rule = proxy.on({ operation: 'createIndexes' }, loseReply(), { times: 1 })
+        await side.store().write(body instanceof Uint8Array ? 'bytes' : 'stream', body)
+        expect(rule.hits).toBe(1)
+        rule.off()
+      }
+      const busy = proxy.on({ operation: 'find' }, answer({ code: 16500, errmsg: 'too much at once' }), { times: 2 })
+      await side.store().write('new', streamOf(noise(200 * KIB)), { when: { ifAbsent: true } })
+      expect(busy.hits).toBe(2)
+      busy.off()
+      // What fails before the commit is not done.
+      const refused = proxy.on({ operation: 'createIndexes' }, answer({ code: 13, errmsg: 'not authorized' }))
+      await expect(side.store().write('not', 'x')).rejects.toMatchObject({ code: 'DENIED' })
+      refused.off()
+      const away = proxy.on({ operation: 'createIndexes' }, answer({ code: 11600, errmsg: 'shutting down' }))
+      await expect(side.store({ timeout: 1000 }).write('not', 'x')).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        retryable: true,
+      })
+      away.off()
+    })
 
     it('every reply lost once, or request cut, one after the other: each write, replacement and delete succeeds, and nothing is left over', async () => {
       for (const fault of [loseReply('reset'), loseReply('close'), resetRequest(0)]) {

@@ -1,4 +1,5 @@
 import { type ErrorPlace, HubError, retrying, throwIfAborted } from '@tensorhub/core'
+import { reading } from '../reads.ts'
 import type { Collections, KeyRow } from './collections.ts'
 import { REQUEST_BYTES } from './collections.ts'
 import { isPassing } from './failures.ts'
@@ -132,8 +133,12 @@ export class ChunkReader {
   }
 
   /** A file without all of its chunks: replaced or deleted since its row was read; if not, damaged. */
-  async #damaged(row: KeyRow, what: string, { at }: ReadCall): Promise<HubError> {
-    const now = await this.#collections.keys.findOne({ _id: row._id, file: row.file }, { projection: { _id: 1 } })
+  async #damaged(row: KeyRow, what: string, { at, signal }: ReadCall): Promise<HubError> {
+    const { keys } = this.#collections
+    const now = await reading(
+      () => keys.findOne({ _id: row._id, file: row.file }, { projection: { _id: 1 } }),
+      signal === undefined ? {} : { signal },
+    )
     if (now === null)
       return new HubError('CONFLICT', `Blob '${at.target}' was replaced or deleted while it was read.`, {
         at,

@@ -34,7 +34,7 @@ import { isAmbiguous, original } from './failures.ts'
 import { type Bucket, bucketOf, type GridFsOptions } from './options.ts'
 import { Slots } from './slots.ts'
 import { sweep } from './sweep.ts'
-import { Uploader } from './uploader.ts'
+import { type UploadCall, Uploader } from './uploader.ts'
 
 /** The number of a chunk is an int32. */
 const CHUNKS_MAX = 2 ** 31 - 1
@@ -179,9 +179,9 @@ export class GridFsBlobs implements BlobDriver {
       body,
       {
         once: (bytes, { signal }) => this.#writeBytes(key, bytes, { ...o, ...(signal && { signal }) }),
-        begin: async () => {
-          await this.#beforeWrite()
-          await this.#throwIfRefused(key, o.when, at)
+        begin: async ({ signal }) => {
+          await this.#beforeWrite({ at, signal })
+          await this.#throwIfRefused(key, o.when, { at, signal })
           const file = newFileId(this.#it.clock.now())
           return { file, length: 0, ended: uploader.keepAlive(file), mayBeCommitted: false }
         },
@@ -278,14 +278,14 @@ export class GridFsBlobs implements BlobDriver {
 
   async sweep(o: Call & { before: Date; dryRun?: boolean }): Promise<{ count: number; bytes: number }> {
     throwIfAborted(o.signal)
-    if (o.dryRun !== true) await this.#beforeWrite()
+    if (o.dryRun !== true) await this.#beforeWrite({ at: { scheme: this.scheme, op: 'sweep' }, signal: o.signal })
     return sweep(this.#it.collections, this.#it.uploader, o)
   }
 
   async #writeBytes(key: string, bytes: Uint8Array, o: Omit<WriteOptions, 'size'>): Promise<BlobInfo> {
     const at = this.#at('write', key)
     for (let attempt = 1; ; attempt++) {
-      await this.#beforeWrite()
+      await this.#beforeWrite({ at, signal: o.signal })
       const file = newFileId(this.#it.clock.now())
       const ended = this.#it.uploader.keepAlive(file)
       try {
@@ -368,9 +368,15 @@ export class GridFsBlobs implements BlobDriver {
   }
 
   /** A large upload whose condition does not hold any more need not be sent. That it holds decides the commit. */
-  async #throwIfRefused(key: string, when: Precondition | undefined, at: ErrorPlace): Promise<void> {
+  async #throwIfRefused(key: string, when: Precondition | undefined, { at, signal }: UploadCall): Promise<void> {
     if (when === undefined) return
-    const row = await this.#it.collections.keys.findOne({ _id: this.#bucket.prefix + key }, { projection: { file: 1 } })
+    const { keys } = this.#it.collections
+    const row = await reading(
+      () => keys.findOne({ _id: this.#bucket.prefix + key }, { projection: { file: 1 } }),
+      signal === undefined ? {} : { signal },
+    ).catch((error: unknown) => {
+      throw this.#uncommitted(error, at)
+    })
     if ('ifAbsent' in when && row !== null) throw new HubError('EXISTS', `Blob '${key}' exists already.`, { at })
     if ('ifVersion' in when && row?.file.toHexString() !== when.ifVersion)
       throw new HubError('CONFLICT', `Blob '${key}' has another version by now, or was deleted.`, { at })
@@ -382,15 +388,24 @@ export class GridFsBlobs implements BlobDriver {
       throw new HubError('CONFLICT', `Blob '${at.target}' has another version, or is not there.`, { at })
   }
 
-  async #beforeWrite(): Promise<void> {
+  async #beforeWrite(call: UploadCall): Promise<void> {
+    const { clock, collections, uploader } = this.#it
     const { wall, monotonic } = this.#clockRead
     // Clocks that disagree about how long it is: the process slept, or somebody set the wall clock.
     const slept = Math.abs(Date.now() - wall - (performance.now() - monotonic)) > 1000
-    this.#indexes ??= ensureIndexes(this.#it.collections).catch((error: unknown) => {
-      this.#indexes = undefined
-      throw error
-    })
-    await Promise.all([this.#indexes, slept || this.#it.clock.age > CLOCK_AGE ? this.#readClock() : undefined])
+    // Neither is repeated by the MongoDB driver. Every waiting write is served, so no single one's signal ends it.
+    this.#indexes ??= uploader
+      .again(() => ensureIndexes(collections))
+      .catch((error: unknown) => {
+        this.#indexes = undefined
+        throw error
+      })
+    try {
+      const clockRead = slept || clock.age > CLOCK_AGE ? uploader.again(() => this.#readClock(), call) : undefined
+      await Promise.all([this.#indexes, clockRead])
+    } catch (error) {
+      throw this.#uncommitted(error, call.at)
+    }
   }
 
   async #readClock(): Promise<void> {

@@ -44,7 +44,7 @@ export async function sweep(
       const bytes = await bytesOf(candidate)
       if (bytes === undefined) continue
       if (!dryRun) {
-        if (!(await uploader.fence(file))) continue
+        if (!(await uploader.again(() => uploader.fence(file)))) continue
         await uploader.free([file])
       }
       counted.add(file.toHexString())
