@@ -4,18 +4,23 @@ import {
   type Doc,
   HubError,
   type IndexCan,
+  isHubError,
   type Order,
   type Predicate,
+  retrying,
 } from '@tensorhub/core'
 import type { Collection, Document } from 'mongodb'
 import { compileChange } from './change.ts'
 import type { Connection } from './connection.ts'
-import { failedAt } from './errors.ts'
+import { failedAt, isUndoneInPassing } from './errors.ts'
 import { compileFilter, compileOrder, pinnedId } from './filter.ts'
+import { reading } from './reads.ts'
 import { checkSize, docToBson } from './values.ts'
 
 /** How often a document that keeps changing is read again. */
 const REPEATS = 100
+/** Tries of one replacement, with waits of up to 0.05, 0.1, 0.2 … s: about 3 s in all. */
+const ATTEMPTS = 8
 /** Documents a request of the slow way carries. */
 const BATCH = 200
 
@@ -81,26 +86,47 @@ export class Changes {
     return this.#replaceEach(coll, filter, change)
   }
 
-  /** The slow way, for documents of any number: read, change here, replace where nobody changed it meanwhile, and again for the others. */
+  /** The slow way, for documents of any number. Begun again it would change some twice, so what passes is waited for here, and what does not is UNKNOWN once one is changed. */
   async #replaceEach(coll: string, filter: Document, change: Change): Promise<number> {
+    const progress = { done: 0 }
+    try {
+      return await this.#replaceAll(coll, filter, change, progress)
+    } catch (error) {
+      if (progress.done === 0 || isHubError(error)) throw error
+      const { message = String(error) } = this.#connection.mapError(error, { scheme: 'mongodb', op: 'find' }) ?? {}
+      throw new HubError(
+        'UNKNOWN',
+        `An update of ${coll} stopped half-way: ${progress.done} documents are changed, and one more may be. ${message}`,
+        { at: { scheme: 'mongodb', op: 'update', target: coll }, reason: 'REPLY_LOST', cause: error },
+      )
+    }
+  }
+
+  /** Read, change here, replace where nobody changed it meanwhile, and again for the others. */
+  async #replaceAll(coll: string, filter: Document, change: Change, progress: { done: number }): Promise<number> {
     const collection = this.#collection(coll)
-    let done = 0
     let pending = filter
     for (let round = 0; round < REPEATS; round++) {
       const missed: string[] = []
       // Known before the first is replaced, since a change may make a document match again.
-      const ids = (await collection.find(pending, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id)
+      const named = () => collection.find(pending, { projection: { _id: 1 } }).toArray()
+      const ids = (await reading(named, {})).map(({ _id }) => _id)
       for (let i = 0; i < ids.length; i += BATCH) {
         const some = ids.slice(i, i + BATCH)
-        const docs = await collection.find({ $and: [filter, { _id: { $in: some } }] }, { batchSize: 20 }).toArray()
-        for (const doc of docs) {
+        const whole = () => collection.find({ $and: [filter, { _id: { $in: some } }] }, { batchSize: 20 }).toArray()
+        for (const doc of await reading(whole, {})) {
           const changed = this.#changed(coll, 'update', doc, change)
-          const { matchedCount } = await collection.replaceOne(sameRevision(doc), withoutId(changed))
-          if (Number(matchedCount) === 1) done++
+          const mayBeDone = this.#connection.doubt()
+          const { matchedCount } = await retrying(() => collection.replaceOne(sameRevision(doc), withoutId(changed)), {
+            isTransient: (error) => isUndoneInPassing(error) && !mayBeDone(error),
+            attempts: ATTEMPTS,
+            baseMs: 50,
+          })
+          if (Number(matchedCount) === 1) progress.done++
           else missed.push(doc._id)
         }
       }
-      if (missed.length === 0) return done
+      if (missed.length === 0) return progress.done
       pending = { $and: [filter, { _id: { $in: missed } }] }
     }
     throw contended('update', coll)

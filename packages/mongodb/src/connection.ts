@@ -1,7 +1,15 @@
 import { type Call, type ErrorPlace, HubError, throwIfAborted } from '@tensorhub/core'
-import { type Db, MongoClient, type MongoClientOptions, ReadConcern } from 'mongodb'
+import { type ClientSession, type Db, MongoClient, type MongoClientOptions, ReadConcern, ReadPreference } from 'mongodb'
+import { brokenConnections } from './broken-connections.ts'
 import { type ConnectionOptions, DEFAULT_TIMEOUT } from './connection-options.ts'
-import { type ErrorContext, isUnreachable, isWrongCredentials, mapMongoError, notMongoText } from './errors.ts'
+import {
+  type ErrorContext,
+  isUnreachable,
+  isWrongCredentials,
+  mapMongoError,
+  notMongoText,
+  tellsOfLastTryOnly,
+} from './errors.ts'
 import { type Features, readFeatures, takesRetryableWrites } from './features.ts'
 import { isOtherServer } from './other-server.ts'
 import { invalid, OWN_PARAMETERS, readUrl } from './url.ts'
@@ -172,6 +180,8 @@ export class Connection {
       ...Object.fromEntries(bounds.filter((name) => !said(name)).map((name) => [name, this.timeout])),
       ...this.#clientOptions,
       ...more,
+      // Connecting looks for a server to read from, and where there are no secondaries would find none.
+      readPreference: ReadPreference.primary,
     }
     if (said('appName') && this.#clientOptions?.appName === undefined) delete options.appName
     let client: MongoClient
@@ -228,6 +238,16 @@ export class Connection {
     return retryWrites && features?.replicated === true && features.sessions
   }
 
+  /**
+   * Where the MongoDB driver repeats a write whose reply was lost, only the last try's error is told. @returns whether an error leaves open that an earlier try, since this was called,
+   * did the write.
+   */
+  doubt(): (error: unknown) => boolean {
+    const { client } = this.opened
+    const broken = brokenConnections(client)
+    return (error) => this.retriesWrites && brokenConnections(client) !== broken && tellsOfLastTryOnly(error)
+  }
+
   #context(): ErrorContext {
     return {
       place: this.place,
@@ -252,11 +272,20 @@ function notTheStore(place: string, cause: unknown): HubError {
 }
 
 /** Whatever the client's own options say: TensorHub's promises need these. */
+const PROMISED = {
+  readPreference: ReadPreference.primary,
+  readConcern: new ReadConcern('local'),
+  writeConcern: { w: 'majority', journal: true },
+} as const
+
+/** For transactions, which take their options from the client and not from the database. */
+export function startSession(client: MongoClient): ClientSession {
+  return client.startSession({ defaultTransactionOptions: PROMISED })
+}
+
 function databaseOf(client: MongoClient, name: string): Db {
   return client.db(name, {
-    readPreference: 'primary',
-    readConcern: new ReadConcern('local'),
-    writeConcern: { w: 'majority', journal: true },
+    ...PROMISED,
     promoteValues: true,
     promoteLongs: true,
     promoteBuffers: false,

@@ -3,6 +3,7 @@ import {
   type Call,
   type Change,
   type Doc,
+  HubError,
   type IndexCan,
   type IndexDriver,
   type IndexEvent,
@@ -87,7 +88,7 @@ class MongoIndex implements IndexDriver {
     throwIfAborted(o.signal)
     // Several are all or nothing only in a transaction, which repeats itself.
     const isTransient = docs.length === 1 ? isUndoneInPassing : isRefusedInPassing
-    await this.#again(() => this.#inserts.insert(coll, docs, o.signal), isTransient, o)
+    await this.#again('insert', coll, () => this.#inserts.insert(coll, docs, o.signal), isTransient, o)
   }
 
   async *find(
@@ -115,19 +116,20 @@ class MongoIndex implements IndexDriver {
     throwIfAborted(o.signal)
     // Of many documents some may be changed when one is in another write's way.
     const isTransient = pinnedId(where) === undefined ? isRefusedInPassing : isUndoneInPassing
-    return this.#again(() => this.#changes.update(coll, where, change), isTransient, o)
+    return this.#again('update', coll, () => this.#changes.update(coll, where, change), isTransient, o)
   }
 
   async takeOne(coll: string, where: Predicate, change: Change, o: Call & { order: Order }): Promise<Doc | null> {
     throwIfAborted(o.signal)
-    return this.#again(() => this.#changes.takeOne(coll, where, change, o.order), isUndoneInPassing, o)
+    return this.#again('takeOne', coll, () => this.#changes.takeOne(coll, where, change, o.order), isUndoneInPassing, o)
   }
 
   async delete(coll: string, where: Predicate, o: Call): Promise<number> {
     throwIfAborted(o.signal)
     const { filter } = compileFilter(where)
     const collection = this.#connection.opened.db.collection(coll)
-    const { deletedCount } = await this.#again(() => collection.deleteMany(filter), isRefusedInPassing, o)
+    const work = () => collection.deleteMany(filter)
+    const { deletedCount } = await this.#again('delete', coll, work, isRefusedInPassing, o)
     return Number(deletedCount)
   }
 
@@ -145,14 +147,36 @@ class MongoIndex implements IndexDriver {
   }
 
   /** The MongoDB driver repeats a command once, and some not at all; a store that is busy, or changes its primary, needs more patience than that. */
-  #again<T>(work: () => Promise<T>, isTransient: (error: unknown) => boolean, { signal }: Call): Promise<T> {
-    return retrying(work, {
-      isTransient,
-      attempts: ATTEMPTS,
-      baseMs: 50,
-      withinMs: this.#connection.timeout,
-      ...(signal === undefined ? {} : { signal }),
-    })
+  async #again<T>(
+    op: string,
+    coll: string,
+    work: () => Promise<T>,
+    isTransient: (error: unknown) => boolean,
+    { signal }: Call,
+  ): Promise<T> {
+    const { place, timeout } = this.#connection
+    const mayBeDone = this.#connection.doubt()
+    return retrying(
+      async () => {
+        try {
+          return await work()
+        } catch (error) {
+          if (!mayBeDone(error)) throw error
+          throw new HubError(
+            'UNKNOWN',
+            `The reply of MongoDB at ${place} to ${op} on ${coll} was lost; whether it was done is not known. Read back before you repeat it.`,
+            { at: { scheme: 'mongodb', op, target: coll }, reason: 'REPLY_LOST', cause: error },
+          )
+        }
+      },
+      {
+        isTransient,
+        attempts: ATTEMPTS,
+        baseMs: 50,
+        withinMs: timeout,
+        ...(signal === undefined ? {} : { signal }),
+      },
+    )
   }
 
   async now(o: Call): Promise<Date> {

@@ -39,7 +39,7 @@ const INTERRUPTED = new Set([6, 7, 89, 91, 189, 262, 9001, 11600, 11602])
 const TOO_LARGE = new Set<number>([CODES.documentTooLarge, 17280, 17419, 17420])
 const DUPLICATE = new Set<number>([CODES.duplicateKey, 11001, 12582])
 const UNSUPPORTED = new Set<number>([CODES.commandNotFound, CODES.commandNotSupported, 238, 263, 40324])
-const WRITES = new Set(['insert', 'update', 'takeOne', 'delete', 'write', 'writeBytes', 'copy', 'sweep'])
+const WRITES = new Set(['insert', 'update', 'takeOne', 'delete', 'write', 'writeBytes'])
 const CHANGES = new Set(['update', 'takeOne'])
 
 interface Failure {
@@ -144,6 +144,14 @@ export function isUnreachable(failure: unknown): boolean {
     name === 'MongoWaitQueueTimeoutError' ||
     (code !== undefined && UNAVAILABLE.has(code))
   )
+}
+
+/**
+ * Whether the last of a driver's tries says nothing about those before it: it reached no server, or none that takes writes. What carries this label was not done by any of them: the
+ * driver hands on an error without it first. https://github.com/mongodb/specifications/blob/master/source/retryable-writes/retryable-writes.md#nowritesperformed
+ */
+export function tellsOfLastTryOnly(error: unknown): boolean {
+  return !hasLabel(error, 'NoWritesPerformed') && (isUnreachable(error) || isRefusedInPassing(error))
 }
 
 /** This server is not the primary (any more), and says so before it does anything. */
@@ -259,6 +267,10 @@ export function mapMongoError(failure: unknown, at: ErrorPlace, context: ErrorCo
       `The TLS connection to MongoDB at ${place} failed (${tls}). Check tls=true, the certificate's names and tlsCAFile.`,
       { reason: 'TLS' },
     )
+  if (name === 'MongoMissingDependencyError')
+    return make('UNSUPPORTED', `The URL or options for MongoDB at ${place} need a package more: ${error.message}.`, {
+      reason: 'CAPABILITY',
+    })
   if (name === 'MongoCompatibilityError')
     return make(
       'UNSUPPORTED',

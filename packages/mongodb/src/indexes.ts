@@ -1,6 +1,6 @@
 import { HubError, type Order } from '@tensorhub/core'
 import type { Connection } from './connection.ts'
-import { CODES, codeOf } from './errors.ts'
+import { CODES, codeOf, isUnreachable } from './errors.ts'
 
 interface Wanted {
   readonly keys: Order
@@ -53,7 +53,12 @@ export class Indexes {
       }))
       await this.#connection.opened.db.collection(coll).createIndexes(specs)
       for (const one of batch) one.settle.resolve()
-    } catch {
+    } catch (error) {
+      // Each would wait for the server as long again.
+      if (isUnreachable(error)) {
+        for (const one of batch) one.settle.reject(error)
+        return
+      }
       // One by one each gets its own answer.
       for (const one of batch) await this.#sendOne(coll, one)
     }

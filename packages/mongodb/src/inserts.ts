@@ -1,7 +1,7 @@
 import { type Doc, encodeValue, HubError, type IndexCan, pause, throwIfAborted, type Value } from '@tensorhub/core'
 import type { ClientSession, Collection } from 'mongodb'
 import { brokenConnections } from './broken-connections.ts'
-import type { Connection } from './connection.ts'
+import { type Connection, startSession } from './connection.ts'
 import { failedAt, hasLabel, isDuplicateKey, isReplyLost, isUndoneInPassing, isUnreachable } from './errors.ts'
 import { checkSize, docToBson } from './values.ts'
 
@@ -48,6 +48,7 @@ export class Inserts {
     const stored = (n: number) => (several ? { stored: docs.slice(0, n).map((doc) => doc._id) } : {})
     const { client } = this.#connection.opened
     const broken = brokenConnections(client)
+    const mayBeDone = this.#connection.doubt()
     let from = 0
     let lost: unknown
     for (let wait = 50; ; wait = Math.min(wait * 2, 2000)) {
@@ -79,7 +80,10 @@ export class Inserts {
             { at, path: '_id', ...stored(index), cause: error },
           )
         }
-        const unsure = isReplyLost(error) || (lost !== undefined && isUnreachable(error))
+        const unsure =
+          isReplyLost(error) ||
+          mayBeDone(error) ||
+          (lost !== undefined && (isUnreachable(error) || isUndoneInPassing(error)))
         if (!unsure) throw several ? withStored(error, this.#mapped(error, at), stored(from + indexOf(error))) : error
         lost = error
         if (performance.now() + wait > until)
@@ -130,10 +134,10 @@ export class Inserts {
     let lost: unknown
     for (let wait = 5; ; wait = Math.min(wait * 2, 500)) {
       throwIfAborted(signal, at)
-      const session = client.startSession()
+      const session = startSession(client)
       let committing = false
       try {
-        session.startTransaction({ writeConcern: { w: 'majority', journal: true } })
+        session.startTransaction()
         await collection.insertMany([...bodies], { session, ordered: true })
         committing = true
         await commit(session, until)
@@ -147,7 +151,9 @@ export class Inserts {
         // The label is missing on servers that do not know it; before the commit nothing can have been done.
         const passes = hasLabel(error, 'TransientTransactionError') || (!committing && isUndoneInPassing(error))
         if (!passes || performance.now() + wait > until) {
-          if (lost === undefined || (isDuplicateKey(error) && there === 'not all')) throw error
+          // Before the commit nothing is done, whatever became of the request.
+          if (lost === undefined) throw this.#undone(error, at)
+          if (isDuplicateKey(error) && there === 'not all') throw error
           throw new HubError(
             'UNKNOWN',
             `MongoDB at ${this.#connection.place} did not answer the commit of an insert into ${coll}: all of it was stored, or nothing. Read back which.`,
@@ -159,6 +165,13 @@ export class Inserts {
       }
       await pause(wait * (0.5 + Math.random() / 2), signal, at)
     }
+  }
+
+  /** A failure of which the error, read as that of a write, would leave open whether it was done. */
+  #undone(error: unknown, at: { scheme: string; op: string; target: string }): unknown {
+    if (!isReplyLost(error) && !isUnreachable(error)) return error
+    const { code, message, ...more } = this.#mapped(error, { ...at, op: 'transaction' }) ?? {}
+    return code === undefined ? error : new HubError(code, message ?? String(error), { at, ...more, cause: error })
   }
 
   async #areThere(collection: Collection<Doc>, docs: readonly Doc[]): Promise<'as they are' | 'changed' | 'not all'> {

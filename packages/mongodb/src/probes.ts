@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Db, MongoClient } from 'mongodb'
+import { startSession } from './connection.ts'
 import { CODES, codeOf, hasLabel, isUnreachable } from './errors.ts'
 import type { Features } from './features.ts'
 
@@ -54,7 +55,7 @@ const TRIES = 5
 async function rollBackOnce(client: MongoClient, db: Db): Promise<boolean | undefined> {
   const probes = db.collection<{ _id: string }>(PROBE)
   const _id = `probe-${randomUUID()}`
-  const session = client.startSession()
+  const session = startSession(client)
   try {
     session.startTransaction()
     await probes.insertOne({ _id }, { session })

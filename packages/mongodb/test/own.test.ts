@@ -25,6 +25,36 @@ function store(database = freshDatabase(), url = server.urlOf(database)): { stor
   return { store: opened, database }
 }
 
+describe('what a URL or a client says of reads and writes', () => {
+  const said = [
+    'readPreference=secondary',
+    'readPreference=secondary&readPreferenceTags=dc:x&maxStalenessSeconds=120',
+    'readConcernLevel=linearizable',
+    'w=0',
+    'w=1&journal=false',
+  ]
+  // A client that is given looks for a server to read from itself, when it connects.
+  const cases = said.flatMap((text) =>
+    text.startsWith('readPreference') ? [{ text, given: false }] : [false, true].map((given) => ({ text, given })),
+  )
+  for (const { text, given } of cases)
+    it(`takes away no promise: ${text}${given ? ', of a client' : ''}`, async () => {
+      const url = server.urlOf(freshDatabase())
+      const full = `${url}${url.includes('?') ? '&' : '?'}${text}`
+      const client = given ? new MongoClient(full) : undefined
+      const index = new IndexStore(mongodb(client ? { client } : { url: full, timeout: 10_000 }))
+      onTestFinished(async () => {
+        await index.close()
+        await client?.close()
+      })
+      expect((await index.can()).transactions).toBe(true)
+      await index.insert('c', [{ _id: 'a' }])
+      const twice = index.insert('c', [{ _id: 'b' }, { _id: 'a' }])
+      await expect(twice).rejects.toMatchObject({ code: 'EXISTS' })
+      expect(await index.count('c', where({}))).toBe(1)
+    })
+})
+
 describe('numbers', () => {
   it('stay numbers when they are counted past 2^31, also from nothing; bigints stay bigints', async () => {
     const { store: index } = store()

@@ -18,6 +18,16 @@ export function freshDatabase(): string {
   return `t${randomBytes(6).toString('hex')}`
 }
 
+/** Drops a collection beside the driver. */
+export async function dropCollection(server: MongoServer, database: string, name: string): Promise<void> {
+  const client = new MongoClient(server.urlOf(database))
+  try {
+    await client.db(database).dropCollection(name)
+  } finally {
+    await client.close()
+  }
+}
+
 /** Drops a database beside the driver. */
 export async function dropDatabase(server: MongoServer, name: string): Promise<void> {
   const client = new MongoClient(server.urlOf(name))
