@@ -114,7 +114,8 @@ class AzureBlobs implements BlobDriver {
       ...this.can,
       // What fits in one request goes in one, wherever it comes from.
       partSize: Math.max(partSize, size !== undefined && size <= this.#single ? size : 0),
-      parallel: Math.max(1, Math.min(parallel, Math.floor(IN_FLIGHT / partSize))),
+      parallel,
+      memory: IN_FLIGHT,
       ...(size === undefined ? {} : { size }),
       ...(when && { when }),
       ...(signal && { signal }),

@@ -29,8 +29,13 @@ export interface PartUploadOptions extends Call, PartLimits {
   /** Bytes of the body, where known. */
   readonly size?: number
   readonly when?: Precondition
-  /** Parts in flight at once. Memory is (parallel + 1) parts. */
+  /** Most parts in flight at once. One more is being filled meanwhile. */
   readonly parallel: number
+  /**
+   * Bytes that the parts in flight may hold together, one part excepted: parts grow with the body (a terabyte in 10,000 of them needs 100 MiB each), and so many of
+   * them at once as of small ones would be gigabytes. Default: no such bound.
+   */
+  readonly memory?: number
   /** Preferred bytes of a part; default `partMin`. */
   readonly partSize?: number
 }
@@ -60,6 +65,7 @@ class Upload<S> {
   readonly #o: PartUploadOptions
   readonly #source: ReadableStreamDefaultReader<Uint8Array>
   readonly #inFlight = new Set<Promise<void>>()
+  #bytesInFlight = 0
   /** Stops the parts in flight once one of them, or the source, failed. */
   readonly #stop = new AbortController()
   readonly #tags: string[] = []
@@ -94,7 +100,7 @@ class Upload<S> {
         // Growing parts always reach `most`, unless the store's own limits leave too few of them.
         if (n > this.#o.partsMax || (n === this.#o.partsMax && !last)) throw tooLarge(sent + bytes.byteLength)
         this.#session ??= { of: await this.#up.begin(this.#commit) }
-        await this.#room()
+        await this.#room(bytes.byteLength)
         this.#send(this.#session.of, n, bytes)
         sent += bytes.byteLength
         if (last) break
@@ -131,9 +137,11 @@ class Upload<S> {
     return { ...(signal ? { signal } : {}), ...(when ? { when } : {}) }
   }
 
-  /** Waits until one more part may be sent. */
-  async #room(): Promise<void> {
-    while (this.#inFlight.size >= this.#o.parallel) await this.#interruptible(Promise.race(this.#inFlight))
+  /** Waits until one more part, of so many bytes, may be sent. */
+  async #room(bytes: number): Promise<void> {
+    const { parallel, memory = Number.POSITIVE_INFINITY } = this.#o
+    const isFull = () => this.#inFlight.size >= parallel || this.#bytesInFlight + bytes > memory
+    while (this.#inFlight.size > 0 && isFull()) await this.#interruptible(Promise.race(this.#inFlight))
     this.#throwIfFailed()
   }
 
@@ -146,7 +154,11 @@ class Upload<S> {
       },
       (error: unknown) => this.#failed(error),
     )
-    const settled = sending.finally(() => this.#inFlight.delete(settled))
+    const settled = sending.finally(() => {
+      this.#bytesInFlight -= bytes.byteLength
+      this.#inFlight.delete(settled)
+    })
+    this.#bytesInFlight += bytes.byteLength
     this.#inFlight.add(settled)
   }
 

@@ -21,6 +21,7 @@ export class PartStore implements PartUpload<Session> {
   mostInFlight = 0
   heldBytes = 0
   mostHeldBytes = 0
+  largestPart = 0
   /** Runs in each step before it takes effect. */
   before: (step: Step, n: number, o: Options) => unknown = () => undefined
   /** Runs in each step after it took effect: a reply that is lost. */
@@ -51,6 +52,7 @@ export class PartStore implements PartUpload<Session> {
     this.heldBytes += bytes.byteLength
     this.mostInFlight = Math.max(this.mostInFlight, this.inFlight)
     this.mostHeldBytes = Math.max(this.mostHeldBytes, this.heldBytes)
+    this.largestPart = Math.max(this.largestPart, bytes.byteLength)
     try {
       await this.#enter('part', n, o)
       // Late parts come first, so that order is core's doing.

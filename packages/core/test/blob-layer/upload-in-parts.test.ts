@@ -111,6 +111,19 @@ describe.each([
     expect(store.mostHeldBytes).toBe(4 * PART)
   })
 
+  it('keeps the bytes in flight bounded when the parts grow with the body, one part at least', async () => {
+    // Ten parts for 600 bytes: of known size 60 each, of unknown size 10 at first and hundreds at the end.
+    const store = new PartStore({ partsMax: 10, sizeMax: known ? 600 : 5000 })
+    const size = known ? 600 : 3000
+    await upload(store, bodyOf(numbered(size)), { parallel: 8, memory: 150, ...(known ? { size } : {}) })
+    expect(store.content).toEqual(numbered(size))
+    if (known) expect([store.mostInFlight, store.mostHeldBytes]).toEqual([2, 120])
+    else expect(store.mostHeldBytes).toBeLessThanOrEqual(Math.max(150, store.largestPart))
+    const small = new PartStore()
+    await upload(small, bodyOf(numbered(5 * PART)), { parallel: 4, memory: 1 })
+    expect(small.mostInFlight).toBe(1)
+  })
+
   it('is not read ahead of the window', async () => {
     const store = new PartStore()
     let pulled = 0
