@@ -7,12 +7,13 @@ import { type Committed, commit, conditionOf, UploadLost } from './commit.ts'
 import { S3Failure } from './failure.ts'
 import { PART_MAX } from './options.ts'
 import { find } from './read.ts'
-import { abort } from './sweep.ts'
-import { begin, finish } from './write.ts'
+import { abort, isGone } from './sweep.ts'
+import { begin, crc32Of, finish } from './write.ts'
 
 /** Parts copied at once. */
 const PARALLEL = 8
 const TRIES = 4
+const NOTHING = new Uint8Array()
 
 /**
  * Copies inside of the store. A condition goes by way of an upload of copied parts, since CopyObject honours If-None-Match and If-Match only on newer servers
@@ -33,10 +34,14 @@ export async function copy(
     } catch (error) {
       if (!(error instanceof SourceChanged || error instanceof UploadLost)) throw error
       if (tries >= TRIES)
-        throw new HubError('CONFLICT', `Blob '${from}' was replaced again and again while it was copied.`, {
-          at: bucket.at('copy', to),
-          retryable: true,
-        })
+        throw new HubError(
+          'CONFLICT',
+          `Blob '${from}' was replaced again and again while it was copied, or its copy was ended by others.`,
+          {
+            at: bucket.at('copy', to),
+            retryable: true,
+          },
+        )
     }
   }
 }
@@ -50,7 +55,8 @@ function copyOf(
   o: Call & { readonly when?: Precondition },
   guard: (o: Call) => Promise<void>,
 ): Promise<Committed> {
-  if (o.when === undefined && info.size <= PART_MAX) return whole(bucket, info, to, o)
+  // S3 refuses to copy an object to itself, where nothing would change.
+  if (o.when === undefined && info.size <= PART_MAX && info.key !== to) return whole(bucket, info, to, o)
   // There is no range of an empty blob to copy.
   if (info.size === 0) return nothing(bucket, info, to, o)
   return inParts(bucket, info, to, o, guard)
@@ -77,7 +83,8 @@ function nothing(
     ...bucket.object(to),
     ...(info.contentType === undefined ? {} : { ContentType: info.contentType }),
     Metadata: { ...info.meta, [NONCE]: nonce },
-    Body: new Uint8Array(),
+    Body: NOTHING,
+    ...(bucket.settings.checksums ? { ChecksumCRC32: crc32Of(NOTHING) } : {}),
     ...conditionOf(o.when),
   }
   return commit(bucket, to, { ...o, nonce }, async () => {
@@ -103,13 +110,17 @@ async function inParts(
     const tags: string[] = []
     const count = Math.ceil(info.size / PART_MAX)
     let next = 0
+    let first: { readonly error: unknown } | undefined
     const worker = async () => {
-      for (let i = next++; i < count; i = next++) tags[i] = await part(bucket, info, to, session.id, i, count, o)
+      for (let i = next++; i < count && first === undefined; i = next++)
+        tags[i] = await part(bucket, info, to, session.id, i, count, o)
     }
-    const workers = Array.from({ length: Math.min(PARALLEL, count) }, worker)
-    // All have to have ended before the upload may be aborted: a part that arrives later would stay.
-    const failed = (await Promise.allSettled(workers)).find((outcome) => outcome.status === 'rejected')
-    if (failed) throw failed.reason
+    const failed = (error: unknown) => {
+      first ??= { error }
+    }
+    // Those that run have to end before the upload may be aborted: the server copies on when it is left, and a part that arrives later would stay.
+    await Promise.all(Array.from({ length: Math.min(PARALLEL, count) }, () => worker().catch(failed)))
+    if (first !== undefined) throw first.error
     return await finish(bucket, to, session, tags, o)
   } catch (error) {
     await abort(bucket, { key: to, id: session.id }, {}).catch((suppressed: unknown) => {
@@ -155,6 +166,7 @@ async function pinned<T>(request: () => Promise<T>): Promise<T> {
   try {
     return await request()
   } catch (error) {
+    if (isGone(error)) throw new UploadLost()
     throw error instanceof S3Failure && error.isPrecondition ? new SourceChanged() : error
   }
 }

@@ -40,7 +40,8 @@ export async function* objects(
       Prefix: own + prefix,
       // Keys of others may hold characters that XML 1.0 cannot.
       EncodingType: 'url' as const,
-      MaxKeys: page,
+      // Small only at first: most of what is there may be no keys.
+      MaxKeys: token === undefined ? page : PAGE,
       ...(token !== undefined
         ? { ContinuationToken: token }
         : o.after !== undefined

@@ -6,7 +6,7 @@ import { conditionOf } from './commit.ts'
 import { remove } from './delete.ts'
 import { S3Failure } from './failure.ts'
 import { abort } from './sweep.ts'
-import { begin } from './write.ts'
+import { begin, crc32Of } from './write.ts'
 
 /**
  * Whether PutObject honours conditions: a server that ignores them answers as if they had held. Four small requests; where nothing may be written they are
@@ -15,7 +15,7 @@ import { begin } from './write.ts'
 export async function probe(bucket: Bucket, o: Call): Promise<Pick<BlobCan, 'ifAbsent' | 'ifVersion'>> {
   const key = `${PROBE}${randomUUID()}`
   const put = (size: number, condition: object) => () =>
-    new PutObjectCommand({ ...bucket.object(key), Body: bytes(size), ...condition })
+    new PutObjectCommand({ ...bucket.object(key), ...content(bucket, size), ...condition })
   try {
     await bucket.requests.repeat(put(1, {}), o)
   } catch (error) {
@@ -38,13 +38,14 @@ export async function probe(bucket: Bucket, o: Call): Promise<Pick<BlobCan, 'ifA
 export async function partsHonourConditions(bucket: Bucket): Promise<boolean> {
   const key = `${PROBE}${randomUUID()}`
   const object = bucket.object(key)
-  await bucket.requests.repeat(() => new PutObjectCommand({ ...object, Body: bytes(1) }), {})
+  await bucket.requests.repeat(() => new PutObjectCommand({ ...object, ...content(bucket, 1) }), {})
   try {
-    const { id } = await begin(bucket, key, {}, { checksums: false })
+    const { id } = await begin(bucket, key, {}, { checksums: bucket.settings.checksums })
     try {
-      const part = { ...object, UploadId: id, PartNumber: 1, Body: bytes(2) }
+      const { Body, ...checksum } = content(bucket, 2)
+      const part = { ...object, UploadId: id, PartNumber: 1, Body, ...checksum }
       const { output } = await bucket.requests.repeat(() => new UploadPartCommand(part), {})
-      const Parts = [{ ETag: output.ETag, PartNumber: 1 }]
+      const Parts = [{ ETag: output.ETag, PartNumber: 1, ...checksum }]
       const all = { ...object, UploadId: id, MultipartUpload: { Parts }, IfNoneMatch: '*' }
       return await refuses(() => bucket.requests.repeat(() => new CompleteMultipartUploadCommand(all), {}))
     } finally {
@@ -66,7 +67,11 @@ async function clear(bucket: Bucket, key: string, o: Call): Promise<void> {
 
 const isDenied = (error: unknown) => error instanceof S3Failure && error.code === 'AccessDenied'
 
-const bytes = (size: number) => new Uint8Array(size)
+/** With its checksum where they are on: buckets with a default retention take no object without. */
+function content({ settings }: Bucket, size: number): { readonly Body: Uint8Array; readonly ChecksumCRC32?: string } {
+  const Body = new Uint8Array(size)
+  return settings.checksums ? { Body, ChecksumCRC32: crc32Of(Body) } : { Body }
+}
 
 /** Whether a condition that does not hold was refused. One that is not implemented is not honoured either. */
 async function refuses(request: () => Promise<unknown>): Promise<boolean> {

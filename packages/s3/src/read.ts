@@ -9,6 +9,9 @@ import { isTransient, S3Failure } from './failure.ts'
 /** Bytes of a range: AWS advises 8–16 MiB. https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-guidelines.html */
 const RANGE = 8 * 1024 * 1024
 
+/** Tries while the blob is replaced between two requests. */
+const TRIES = 4
+
 type ReadCall = Call & { readonly ifVersion?: string }
 
 /** What is known of a blob. One request for one that is there, two for one that is not. */
@@ -41,8 +44,12 @@ async function firstByte(bucket: Bucket, key: string, o: Call, refused: S3Failur
     discard(output)
     return foundOf(key, totalOf(output), output, date)
   } catch (error) {
-    // An empty blob has no first byte. That it is there now, and was not a moment ago, the next HEAD settles.
-    if (error instanceof S3Failure && error.status === 416) throw refused.status === 404 ? error : refused
+    // An empty blob has no first byte. It is there now, and was not a moment ago.
+    if (error instanceof S3Failure && error.status === 416) {
+      if (refused.status !== 404) throw refused
+      const { output, date } = await bucket.requests.repeat(() => new HeadObjectCommand(bucket.object(key)), o)
+      return foundOf(key, output.ContentLength ?? 0, output, date)
+    }
     throw error
   }
 }
@@ -52,6 +59,7 @@ export async function open(
   bucket: Bucket,
   key: string,
   o: ReadCall & { readonly range?: ByteRange; readonly hold?: boolean },
+  tries = TRIES,
 ): Promise<{ info: BlobInfo; body: ReadableStream<Uint8Array> }> {
   const { range, ifVersion, signal } = o
   const at = bucket.at('read', key)
@@ -60,7 +68,16 @@ export async function open(
   const end = range?.length === undefined ? undefined : start + range.length - 1
   const ranged = range !== undefined && (start > 0 || end !== undefined)
   const first = await firstReply(bucket, key, ranged ? { start, end } : undefined, o)
-  if (first === undefined) return empty(bucket, key, start, o)
+  if (first === undefined) {
+    const none = await empty(bucket, key, start, o)
+    if (none.info.size === 0) return none
+    // Empty a moment ago, and written since: its bytes, or that it cannot be read now, but not no bytes of a blob that has some.
+    if (tries > 1) return open(bucket, key, o, tries - 1)
+    throw new HubError('CONFLICT', `Blob '${key}' was replaced again and again while it was read.`, {
+      at,
+      retryable: true,
+    })
+  }
   const { output, date, release } = first
   const { info } = foundOf(key, totalOf(output), output, date)
   if (ifVersion !== undefined && info.version !== ifVersion) {

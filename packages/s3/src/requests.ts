@@ -120,7 +120,7 @@ export class Requests {
     command: Command<I, O>,
     o: SendOptions,
   ): Promise<{ output: O; date: Date }> {
-    await this.#signIn()
+    await this.signIn()
     let date = new Date()
     command.middlewareStack.add(
       (next) => async (args) => {
@@ -157,7 +157,7 @@ export class Requests {
    * Credentials of a container, a machine or another account are asked for elsewhere, without a bound of the SDK's. It keeps them, so that signing finds them here. Of a
    * client that was given that is the caller's affair.
    */
-  async #signIn(): Promise<void> {
+  async signIn(): Promise<void> {
     if (this.#given) return
     const { code, message } = { code: 'TimeoutError', message: `No credentials came within ${this.#timeout} ms.` }
     let timer: NodeJS.Timeout | undefined

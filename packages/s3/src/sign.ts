@@ -40,11 +40,12 @@ export async function sign(bucket: Bucket, key: string, o: Call & SignOptions): 
     },
     { step: 'build', priority: 'low', name: 'tensorhubSigned' },
   )
-  const signed = getSignedUrl(bucket.requests.client, command, { expiresIn, unhoistableHeaders: new Set([SHA256]) })
-  const url = new URL(
-    await signed.catch((error: unknown) => {
-      throw bucket.requests.failure(error)
-    }),
-  )
-  return checksum === undefined ? url : Object.assign(url, { headers: { [SHA256]: checksum } })
+  const { client } = bucket.requests
+  try {
+    await bucket.requests.signIn()
+    const url = new URL(await getSignedUrl(client, command, { expiresIn, unhoistableHeaders: new Set([SHA256]) }))
+    return checksum === undefined ? url : Object.assign(url, { headers: { [SHA256]: checksum } })
+  } catch (error) {
+    throw bucket.requests.failure(error)
+  }
 }

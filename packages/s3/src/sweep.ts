@@ -18,8 +18,8 @@ interface Unfinished {
 }
 
 /**
- * Unfinished multi-part uploads of this driver's keys, begun before a time: the store keeps, and bills, their parts until somebody aborts them. And probe objects of
- * processes that died, or might not delete them.
+ * Unfinished multi-part uploads of this driver's keys and probes, begun before a time: the store keeps, and bills, their parts until somebody aborts them. And probe
+ * objects of processes that died, or might not delete them.
  */
 export async function sweep(
   bucket: Bucket,
@@ -55,12 +55,14 @@ async function* unfinished(bucket: Bucket, o: Call & { readonly before: Date }):
     )
     const { Uploads = [], IsTruncated, NextKeyMarker, NextUploadIdMarker } = reply.output
     for (const { Key = '', UploadId, Initiated } of Uploads)
-      if (UploadId !== undefined && Initiated !== undefined && Initiated < o.before && isKey(Key.slice(prefix.length)))
+      if (UploadId !== undefined && Initiated !== undefined && Initiated < o.before && isOwn(Key.slice(prefix.length)))
         yield { key: Key.slice(prefix.length), id: UploadId }
     if (IsTruncated && !NextKeyMarker) throw bucket.stranger('a cut list that does not say how it goes on')
     marker = IsTruncated ? { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker } : undefined
   }
 }
+
+const isOwn = (name: string) => isKey(name) || name.startsWith(PROBE)
 
 async function partsOf(bucket: Bucket, { key, id }: Unfinished, o: Call): Promise<number | undefined> {
   let bytes = 0

@@ -20,7 +20,7 @@ import type { Bucket } from './bucket.ts'
 import { type Committed, commit, conditionOf, refusal, UploadLost } from './commit.ts'
 import { PART_MAX, PART_MIN, PARTS_MAX, SIZE_MAX } from './options.ts'
 import { findOrNone } from './read.ts'
-import { abort } from './sweep.ts'
+import { abort, isGone } from './sweep.ts'
 
 const MIB = 1024 * 1024
 /** Memory that the parts of a stream in flight may take. */
@@ -61,7 +61,8 @@ export async function write(
     return await uploadInParts(body, new Upload(bucket, key, o, guard), {
       ...LIMITS,
       partSize: part,
-      parallel: Math.max(1, Math.min(parallel, Math.floor(STREAM_MEMORY / part))),
+      parallel,
+      memory: STREAM_MEMORY,
       ...(o.size === undefined ? {} : { size: o.size }),
       ...(o.when ? { when: o.when } : {}),
       ...(o.signal ? { signal: o.signal } : {}),
@@ -88,7 +89,8 @@ export async function writeBytes(
         ...LIMITS,
         ...call,
         partSize,
-        parallel: Math.max(1, Math.min(parallel, Math.floor(BYTES_MEMORY / partSize))),
+        parallel,
+        memory: BYTES_MEMORY,
         size: bytes.byteLength,
       })
     } catch (error) {
@@ -151,9 +153,10 @@ class Upload implements PartUpload<Session> {
       Body: bytes,
       ...(crc === undefined ? {} : { ChecksumCRC32: crc }),
     }
-    const { output } = await this.#bucket.requests.repeat(() => new UploadPartCommand(input), {
-      ...o,
-      content: { bytes },
+    const sending = this.#bucket.requests.repeat(() => new UploadPartCommand(input), { ...o, content: { bytes } })
+    // Somebody swept it: the key is not what is missing.
+    const { output } = await sending.catch((error: unknown) => {
+      throw isGone(error) ? new UploadLost() : error
     })
     if (output.ETag === undefined) throw this.#bucket.stranger('a reply without an ETag')
     session.size += bytes.byteLength
@@ -175,10 +178,7 @@ class Upload implements PartUpload<Session> {
   }
 
   #checksum(bytes: Uint8Array): string | undefined {
-    if (!this.#bucket.settings.checksums) return undefined
-    const four = Buffer.alloc(4)
-    four.writeUInt32BE(crc32(bytes))
-    return four.toString('base64')
+    return this.#bucket.settings.checksums ? crc32Of(bytes) : undefined
   }
 
   #committed(etag: string | undefined, modified: Date): Committed {
@@ -253,6 +253,13 @@ async function expectVersion(bucket: Bucket, key: string, version: string, o: Ca
 
 export const base64 = (hex: string) => Buffer.from(hex, 'hex').toString('base64')
 
+/** The CRC32 as S3 has it in headers. */
+export function crc32Of(bytes: Uint8Array): string {
+  const four = Buffer.alloc(4)
+  four.writeUInt32BE(crc32(bytes))
+  return four.toString('base64')
+}
+
 function describedBy(of: Described, nonce: string | undefined) {
   const metadata = { ...of.meta, ...(nonce === undefined ? {} : { [NONCE]: nonce }) }
   return {
@@ -279,7 +286,7 @@ function piecesOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
 function lost(bucket: Bucket, key: string, cause: Error): HubError {
   return new HubError(
     'UNAVAILABLE',
-    `${bucket.requests.host} dropped the upload of '${key}' because of another request on it; nothing was stored. Write it again.`,
+    `The upload of '${key}' to ${bucket.requests.host} was ended by another request on it, or by a sweep; nothing was stored. Write it again.`,
     { at: bucket.at('write', key), retryable: true, cause },
   )
 }

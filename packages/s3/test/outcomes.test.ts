@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { CreateMultipartUploadCommand, PutObjectCommand, S3Client, UploadPartCommand } from '@aws-sdk/client-s3'
 import { type BlobStore, openBlobs } from '@tensorhub/core'
 import { type S3Options, s3, urlToHandOver } from '@tensorhub/s3'
 import { answer, type FaultProxy, loseReply, s3Error, startProxy } from '@tensorhub/servers/proxy'
@@ -6,6 +7,7 @@ import { serverSuite } from '@tensorhub/servers/suite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { TestServer } from './server.ts'
 
+const MIB = 1024 * 1024
 const READS = ['HeadObject', 'GetObject']
 
 await serverSuite(
@@ -15,9 +17,12 @@ await serverSuite(
     const servers = new TestServer()
     let proxy: FaultProxy
     const opened: BlobStore[] = []
+    /** Of the store that was opened last. */
+    let bucket = ''
     const open = async (options: Partial<S3Options> = {}) => {
       const endpoint = proxy.through(servers.server.endpoint)
-      const store = openBlobs(s3({ bucket: await servers.bucket(), ...servers.access, endpoint, ...options }))
+      bucket = await servers.bucket()
+      const store = openBlobs(s3({ bucket, ...servers.access, endpoint, ...options }))
       opened.push(store)
       await store.open()
       proxy.forget()
@@ -98,6 +103,119 @@ await serverSuite(
       expect(headers?.has('x-amz-checksum-crc32')).toBe(false)
     })
 
+    it('with checksums each body has one, those of the probes too: buckets with a default retention take none without', async () => {
+      const store = await open({ checksums: true, probe: false })
+      const tried = openBlobs(
+        s3({
+          ...{ bucket: await servers.bucket(), ...servers.access, checksums: true },
+          endpoint: proxy.through(servers.server.endpoint),
+        }),
+      )
+      opened.push(tried)
+      for (const blobs of [store, tried]) {
+        const when = { ifAbsent: true } as const
+        await blobs.write('large', randomBytes(17 * MIB), { when })
+        await blobs.write('empty', '')
+        await blobs.copy('empty', 'copy', { when })
+      }
+      const bodies = proxy.requests.filter(({ operation }) => ['PutObject', 'UploadPart'].includes(operation))
+      expect(bodies.length).toBe(2 * 5 + 3 + 2)
+      for (const { headers } of bodies) expect(headers.has('x-amz-checksum-crc32')).toBe(true)
+    })
+
+    it('an upload that somebody swept is sent again, or is UNAVAILABLE where it was a stream; never NOT_FOUND', async () => {
+      const store = await open({ partSize: 5 * MIB })
+      const bytes = randomBytes(12 * MIB)
+      proxy.on({ operation: 'UploadPart' }, answer(s3Error(404, 'NoSuchUpload')), { times: 1 })
+      await store.write('k', bytes)
+      expect(Buffer.compare(await store.bytes('k'), bytes)).toBe(0)
+      proxy.on({ operation: 'UploadPart' }, answer(s3Error(404, 'NoSuchUpload')), { times: 1 })
+      await expect(store.write('k', new Blob([bytes]))).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true })
+      expect(await servers.unfinished(bucket)).toBe(0)
+    })
+
+    it('what a process left that died while it tried out conditions of parts is swept', async () => {
+      const store = await open()
+      const left = { Bucket: bucket, Key: '!tensorhub-probe-x' }
+      const { UploadId } = await servers.admin.send(new CreateMultipartUploadCommand(left))
+      await servers.admin.send(new UploadPartCommand({ ...left, UploadId, PartNumber: 1, Body: new Uint8Array(2) }))
+      expect(await store.sweep({ before: new Date(Date.now() + 3_600_000) })).toEqual({ count: 1, bytes: 2 })
+      expect(await servers.unfinished(bucket)).toBe(0)
+    })
+
+    it('a blob is copied to itself, as in other stores', async () => {
+      const store = await open()
+      for (const body of ['', 'same']) {
+        await store.write('k', body, { meta: { a: 'b' } })
+        expect(await store.copy('k', 'k')).toMatchObject({ key: 'k', size: body.length, meta: { a: 'b' } })
+        expect(new TextDecoder().decode(await store.bytes('k'))).toBe(body)
+      }
+    })
+
+    it('a short list goes on by whole pages past what is no key', async () => {
+      const store = await open()
+      for (let i = 0; i < 10; i++)
+        await servers.admin.send(new PutObjectCommand({ Bucket: bucket, Key: `a b${i}`, Body: 'x' }))
+      await store.write('z', 'x')
+      proxy.forget()
+      for await (const { key } of store.list('', { limit: 1 })) expect(key).toBe('z')
+      expect(proxy.count({ operation: 'ListObjectsV2' })).toBe(2)
+    })
+
+    it('a blob that is written between the two requests of one call is seen as it is then', async () => {
+      await open()
+      /** Writes once, as soon as a request of the kind was refused. */
+      const racing = (kind: string, body: string) => {
+        const client = new S3Client({ ...servers.access, forcePathStyle: true })
+        let done = false
+        client.middlewareStack.add(
+          (next, { commandName }) =>
+            async (args) => {
+              try {
+                return await next(args)
+              } catch (error) {
+                if (!done && commandName === kind)
+                  await servers.admin.send(new PutObjectCommand({ Bucket: bucket, Key: 'k', Body: Buffer.from(body) }))
+                done ||= commandName === kind
+                throw error
+              }
+            },
+          { step: 'initialize' },
+        )
+        return openBlobs(s3({ bucket, client, probe: false }))
+      }
+      // Missing for HEAD, and empty for the GET that asks why.
+      expect(await racing('HeadObjectCommand', '').stat('k')).toMatchObject({ size: 0 })
+      // Empty for GET, and no more for the HEAD that asks what it is.
+      const { info, body } = await racing('GetObjectCommand', 'hello').read('k', { range: { offset: 0, length: 10 } })
+      expect([info.size, await new Response(body).text()]).toEqual([5, 'hello'])
+    })
+
+    it('a copy in parts that fails asks for no more parts', async () => {
+      await open()
+      const client = new S3Client({ ...servers.access, forcePathStyle: true })
+      const size = 100 * 1024 ** 3
+      let parts = 0
+      client.middlewareStack.add(
+        (next, { commandName }) =>
+          async (args) => {
+            if (commandName === 'HeadObjectCommand')
+              return { response: {}, output: { $metadata: {}, ETag: '"e"', ContentLength: size } as never }
+            if (commandName !== 'UploadPartCopyCommand') return next(args)
+            if (++parts === 1)
+              throw Object.assign(new Error(), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } })
+            await new Promise((resolve) => setTimeout(resolve, 50))
+            return { response: {}, output: { $metadata: {}, CopyPartResult: { ETag: '"p"' } } as never }
+          },
+        { step: 'initialize' },
+      )
+      const store = openBlobs(s3({ bucket, client, probe: false }))
+      await expect(store.copy('from', 'to')).rejects.toMatchObject({ code: 'DENIED', reason: 'PERMISSION' })
+      // Those that were on their way, of 20.
+      expect(parts).toBe(8)
+      expect(await servers.unfinished(bucket)).toBe(0)
+    })
+
     it('a list that is cut and does not say how it goes on is an error, never a short list', async () => {
       const store = await open()
       const body =
@@ -155,8 +273,12 @@ describe('without a network', () => {
   it('credentials that never come are given up after the timeout', async () => {
     const credentials = () => new Promise<never>(() => undefined)
     const store = openBlobs(s3({ bucket: 'bucket', region: 'eu-central-1', credentials, timeout: 500 }))
-    await expect(store.stat('k')).rejects.toMatchObject({ code: 'UNAVAILABLE', reason: 'UNREACHABLE' })
+    const late = { code: 'UNAVAILABLE', reason: 'UNREACHABLE' }
+    await expect(store.stat('k')).rejects.toMatchObject(late)
+    const signs = openBlobs(s3({ bucket: 'bucket', region: 'eu-central-1', credentials, timeout: 500, probe: false }))
+    await expect(signs.sign('k', { method: 'GET', expiresIn: 60 })).rejects.toMatchObject(late)
     await store.close()
+    await signs.close()
   }, 30_000)
 
   it('an endpoint of the environment is handed over, unless the environment says to ignore it', async () => {
