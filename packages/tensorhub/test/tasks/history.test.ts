@@ -21,6 +21,16 @@ it('a good history: what was held by a killed runner is claimed again', () => {
   })
 })
 
+it('one that was claimed again by a runner that was killed before its start counts from its own lease', () => {
+  const kills = [...GOOD.kills, { runner: 9, at: 1400, held: [{ task: 'b', until: 61_300 }] }]
+  const starts = [...GOOD.starts.slice(0, 2), start('b', 3, 7, 61_900)]
+  const tasks = [task('a', 'finished', 1, 1), task('b', 'finished', 3, 3)]
+  expect(judge({ ...GOOD, starts, tasks, kills }).claimedAgain).toEqual([
+    { after: 1200, beyondLease: 300 },
+    { after: 60_500, beyondLease: 600 },
+  ])
+})
+
 it.each([
   ['an attempt that began twice', { starts: [...GOOD.starts, start('a', 1, 8, 101)] }, { doubles: 1 }],
   ['an end that was told twice', { told: [...GOOD.told, told('b', 1)] }, { doubles: 1 }],

@@ -34,7 +34,10 @@ export interface Verdict {
   readonly doubles: number
   /** Tasks that did not come to an end. */
   readonly stuck: number
-  /** For each task that was held by a runner when it was killed: ms from the kill to its next start, and that beyond its lease. */
+  /**
+   * For each task that was held by a runner when it was killed: ms from the kill until another runner surely had it (its next start, or that runner's own
+   * death before one), and that beyond its lease.
+   */
   readonly claimedAgain: readonly { readonly after: number; readonly beyondLease: number }[]
   /** Tasks held by a killed runner that no other one started, and that are not committed by it either. */
   readonly dropped: number
@@ -82,8 +85,13 @@ export function judge(history: {
   let dropped = 0
   for (const { runner, at, held } of kills)
     for (const { task, until } of held) {
-      const next = starts.filter((start) => start.task === task && start.at > at && start.runner !== runner)[0]
-      if (next !== undefined) claimedAgain.push({ after: next.at - at, beyondLease: next.at - until })
+      const others = [
+        ...starts.filter((start) => start.task === task),
+        ...kills.filter((kill) => kill.held.some((one) => one.task === task)),
+      ]
+      const later = others.filter((other) => other.at > at && other.runner !== runner).map((other) => other.at)
+      const next = Math.min(...later)
+      if (later.length > 0) claimedAgain.push({ after: next - at, beyondLease: next - until })
       else if (!finished.some(({ _id }) => _id === task)) dropped++
     }
   return {
