@@ -318,6 +318,17 @@ for (const { kind, name, image, takes, start, use, keeps } of CASES) {
 }
 
 describe('a container', () => {
+  it('is ready when its server answers: its engine accepts connections before', async () => {
+    engine({ images: { [GCS_REF]: HTTP } })
+    const server = await startGcs()
+    const said = async () => await (await fetch(server.endpoint)).text()
+    expect(await said()).toBe('here')
+    await server.kill()
+    await server.start()
+    expect(await said()).toBe('here')
+    await server.stop()
+  })
+
   it('that ends before it is ready: the end of its log, and nothing stays', async () => {
     engine({ images: { [GCS_REF]: { command: ['/bin/sh', '-c', 'echo "no such option" >&2; exit 3'] } } })
     await expect(startGcs()).rejects.toThrow(
