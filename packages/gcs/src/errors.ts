@@ -57,7 +57,7 @@ export class NotTheStore extends Error {
   }
 }
 
-/** The service has forgotten a resumable upload: it expired, or the service lost it. */
+/** The service has forgotten a resumable upload (it expired, or the service lost it), or has the parts of a composite one no more. */
 export class UploadLost extends Error {
   override readonly name = 'UploadLost'
   readonly host: string
@@ -110,6 +110,11 @@ export function isAmbiguous(error: unknown): boolean {
   return error instanceof UploadLost
 }
 
+/** Not allowed, rather than too much. */
+export function isDenied(error: unknown): boolean {
+  return error instanceof ReplyFailure && error.status === 403 && !isTooMuch(error)
+}
+
 export function isTooMuch(error: unknown): boolean {
   return (
     error instanceof ReplyFailure && (error.status === 429 || (error.status === 403 && TOO_MUCH.test(error.reason)))
@@ -131,7 +136,7 @@ export function mapError(error: unknown, at: ErrorPlace): MappedError | undefine
   if (error instanceof UploadLost)
     return make(
       'UNAVAILABLE',
-      `${error.message} of blob '${at.target ?? ''}' (it was restarted, or a week has passed). Nothing of it is visible; write it again.`,
+      `${error.message} of blob '${at.target ?? ''}' (it was restarted, a week has passed, or a sweep took its parts for left behind). Nothing of it is visible; write it again.`,
       { retryable: true },
     )
   return undefined
@@ -240,6 +245,13 @@ export function isNoBucket(error: unknown): boolean {
     error.status === 404 &&
     (error.reason === 'NoSuchBucket' || /bucket does not exist/i.test(error.message))
   )
+}
+
+/** 404 to a write can only mean the bucket. */
+export function noBucket(error: unknown): never {
+  if (error instanceof ReplyFailure && error.status === 404)
+    throw new ReplyFailure(404, 'NoSuchBucket', error.message, error.host, error.bucket)
+  throw error
 }
 
 function isTls(code: string | undefined): boolean {

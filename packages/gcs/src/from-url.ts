@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { env } from 'node:process'
 import { type BlobDriver, readStoreUrl, withUrlParameters } from '@tensorhub/core'
 import { gcs } from './driver.ts'
-import { isGoogle } from './options.ts'
+import { type GcsUpload, isGoogle } from './options.ts'
 
 const FORM = {
   scheme: 'gcs',
@@ -15,18 +15,26 @@ const FORM = {
     probe: 'flag',
     projectId: 'text',
     timeout: 'number',
+    upload: 'text',
   },
 } as const
 
 /**
- * `gs://bucket/prefix?endpoint=&keyFile=&projectId=&timeout=&partSize=&parallel=&probe=`; all parameters may be left out, and mean what the options of the same name
+ * `gs://bucket/prefix?endpoint=&keyFile=&projectId=&timeout=&partSize=&parallel=&upload=&probe=`; all parameters may be left out, and mean what the options of the same name
  * do. Credentials are never in the URL: the application-default ones, or those of the file that `keyFile` names.
  *
  * @throws INVALID
  */
 export function blobsFromUrl(url: string): BlobDriver {
   const { name: bucket, prefix, parameters } = readStoreUrl(url, FORM)
-  return gcs({ bucket, ...(prefix === undefined ? {} : { prefix }), ...parameters })
+  const { upload, ...others } = parameters
+  return gcs({
+    bucket,
+    ...(prefix === undefined ? {} : { prefix }),
+    ...others,
+    // What is none of them is refused with the other options.
+    ...(upload === undefined ? {} : { upload: upload as GcsUpload }),
+  })
 }
 
 /** The URL with the endpoint, the project and the key file that this process's environment names. What is found without it (a login, a machine's account) stays to be found. */

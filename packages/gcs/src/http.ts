@@ -11,6 +11,8 @@ export interface HttpRequest {
   /** Sent one behind the other, without a copy. */
   readonly body?: readonly Uint8Array[]
   readonly signal?: AbortSignal | undefined
+  /** Once all of it is sent, an abort waits so many ms for the reply: what is stored then can be removed, and is not stored after it was looked for. Default 0. */
+  readonly settle?: number | undefined
 }
 
 export interface HttpReply {
@@ -74,7 +76,13 @@ export class Http {
         },
       })
       const { host } = r.url
-      const onAbort = () => request.destroy(abortError(r.signal as AbortSignal))
+      const stop = () => request.destroy(abortError(r.signal as AbortSignal))
+      const onAbort = () => {
+        // What the server has not got whole, it does not store.
+        if (r.settle === undefined || !request.writableFinished) return void stop()
+        const timer = setTimeout(stop, r.settle)
+        request.once('close', () => clearTimeout(timer))
+      }
       r.signal?.addEventListener('abort', onAbort, { once: true })
       /** Whether the server may have acted on it: something may have left by a connection that stood. */
       const sent = () => {
@@ -89,6 +97,7 @@ export class Http {
         reject(r.signal?.aborted ? abortError(r.signal) : ConnectionFailure.of(error, host, sent()))
       })
       request.on('response', (response) => {
+        if (r.signal?.aborted) return void stop()
         // From here on only a consumer that waits counts as silence.
         request.setTimeout(0)
         response.socket.setTimeout(0)

@@ -8,6 +8,9 @@ export interface GcsCredentials {
   readonly private_key: string
 }
 
+/** How large bodies are uploaded. */
+export type GcsUpload = 'auto' | 'composite' | 'session'
+
 interface Common {
   /** The bucket's name. It must exist. */
   readonly bucket: string
@@ -21,8 +24,16 @@ interface Common {
    * https://cloud.google.com/storage/docs/performing-resumable-uploads#chunked-upload
    */
   readonly partSize?: number
-  /** Ranges of one read, or deletes of one call, in flight at once. Default 8. */
+  /** Ranges of one read, parts of one upload, or deletes of one call, in flight at once. Default 8. A streamed upload holds so many parts and one more in memory. */
   readonly parallel?: number
+  /**
+   * How bodies go that are streamed and larger than a part, or in memory and larger than eight. `composite`: as part objects, `parallel` at once, that are composed
+   * and deleted. `session`: by one resumable session, a part after the other, which makes no other object. `auto`, the default, takes the composite where it leaves
+   * nothing and costs nothing (tried out at the first such body with four small requests), and the session elsewhere: objects that cannot be deleted because of a
+   * retention policy, a hold or the account's rights, a cold storage class, a server whose compose ignores the condition that a write carries.
+   * https://cloud.google.com/storage/docs/parallel-composite-uploads
+   */
+  readonly upload?: GcsUpload
   /**
    * Whether opening writes a probe object twice, create-only, to learn whether the server keeps preconditions (three small requests). Default true; without it
    * they are trusted, and opening sends nothing.
@@ -67,6 +78,7 @@ export interface GcsSettings {
   readonly timeout: number
   readonly partSize: number
   readonly parallel: number
+  readonly upload: GcsUpload
   readonly probe: boolean
 }
 
@@ -87,14 +99,17 @@ const KNOWN = [
   'probe',
   'projectId',
   'timeout',
+  'upload',
 ] as const
+
+const UPLOADS: readonly GcsUpload[] = ['auto', 'composite', 'session']
 
 /** @throws INVALID naming the option. Nothing is sent. */
 export function settingsOf(o: GcsOptions): GcsSettings {
   for (const name of Object.keys(o))
     if (!(KNOWN as readonly string[]).includes(name))
       throw invalid(name, `gcs() has no option '${name}'; it knows ${KNOWN.join(', ')}.`)
-  const { bucket, timeout = 30_000, partSize = 8 * 1024 * 1024, parallel = 8, probe = true } = o
+  const { bucket, timeout = 30_000, partSize = 8 * 1024 * 1024, parallel = 8, upload = 'auto', probe = true } = o
   // https://cloud.google.com/storage/docs/buckets#naming
   if (typeof bucket !== 'string' || !/^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/.test(bucket))
     throw invalid('bucket', 'bucket must be the name of a bucket: 3 to 222 of a-z, 0-9, dash, dot and underscore.')
@@ -102,6 +117,7 @@ export function settingsOf(o: GcsOptions): GcsSettings {
   whole('partSize', partSize, UNIT, 1024 ** 3)
   if (partSize % UNIT !== 0) throw invalid('partSize', `partSize must be a multiple of ${UNIT} bytes (256 KiB).`)
   whole('parallel', parallel, 1, 64)
+  if (!UPLOADS.includes(upload)) throw invalid('upload', `upload must be one of ${UPLOADS.join(', ')}.`)
   if (typeof probe !== 'boolean') throw invalid('probe', 'probe must be true or false.')
   return {
     client: clientOf(o),
@@ -111,6 +127,7 @@ export function settingsOf(o: GcsOptions): GcsSettings {
     timeout,
     partSize,
     parallel,
+    upload,
     probe,
   }
 }

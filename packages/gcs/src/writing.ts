@@ -9,9 +9,12 @@ import {
   retrying,
   type WriteOptions,
 } from '@tensorhub/core'
-import { ConnectionFailure, isAmbiguous, ReplyFailure, transientWithin } from './errors.ts'
+import { ConnectionFailure, isAmbiguous, isDenied, isNoBucket, ReplyFailure, transientWithin } from './errors.ts'
 import { FIELDS, infoOf, isGeneration, NONCE, type ObjectResource, resourceOf } from './object-info.ts'
 import type { Service } from './service.ts'
+
+/** Of a hidden object, how long an abort waits for the reply to what was sent, in ms. */
+const SETTLE = 2000
 
 /** What every write of one blob shares: where to, under which condition, and the mark that tells its outcome. */
 export class Writing {
@@ -22,15 +25,23 @@ export class Writing {
   readonly #service: Service
   readonly #when: Precondition | undefined
   readonly #signal: AbortSignal | undefined
+  readonly #hidden: boolean
   /** A request of this write failed such that it may have been carried out. */
   #ambiguous = false
 
-  constructor(service: Service, key: string, name: string, o: Call & { readonly when?: Precondition }) {
+  /** @param o `hidden`: nobody but the upload that it is a part of sees the object. Whether it was made does not matter where it is not known: what went wrong does. */
+  constructor(
+    service: Service,
+    key: string,
+    name: string,
+    o: Call & { readonly when?: Precondition; readonly hidden?: boolean },
+  ) {
     this.#service = service
     this.key = key
     this.name = name
     this.#when = o.when
     this.#signal = o.signal
+    this.#hidden = o.hidden === true
     if (o.when !== undefined && 'ifVersion' in o.when && !isGeneration(o.when.ifVersion)) throw this.refused()
   }
 
@@ -38,6 +49,26 @@ export class Writing {
   get condition(): Readonly<Record<string, string>> {
     if (this.#when === undefined) return {}
     return { ifGenerationMatch: 'ifAbsent' in this.#when ? '0' : this.#when.ifVersion }
+  }
+
+  /** Looks whether the condition would hold now. Whoever may not read learns it at the commit. @throws EXISTS, CONFLICT */
+  async foresee(): Promise<void> {
+    const expected = this.condition['ifGenerationMatch']
+    if (expected === undefined) return
+    let generation: string
+    try {
+      generation = (await retrying(() => this.#object(), this.#again)).generation
+    } catch (error) {
+      if (isDenied(error)) return
+      if (!(error instanceof ReplyFailure && error.status === 404) || isNoBucket(error)) throw error
+      generation = '0'
+    }
+    if (generation !== expected) throw this.refused()
+  }
+
+  /** For requests. */
+  get settle(): number | undefined {
+    return this.#hidden ? SETTLE : undefined
   }
 
   /** The metadata of the new object. */
@@ -90,11 +121,7 @@ export class Writing {
   async #settled(): Promise<ObjectResource | undefined> {
     let object: ObjectResource
     try {
-      object = await this.#service.json<ObjectResource>({
-        method: 'GET',
-        path: objectPath(this.#service.bucket, this.name, { fields: FIELDS }),
-        signal: this.#signal,
-      })
+      object = await this.#object()
     } catch (error) {
       if (error instanceof ReplyFailure && error.status === 404) {
         if (this.#when !== undefined && 'ifVersion' in this.#when) throw this.#unknown(error)
@@ -108,6 +135,14 @@ export class Writing {
     // Another one's: instead of this one, or over it.
     if (this.#when.ifVersion !== object.generation) throw this.#unknown(undefined)
     return undefined
+  }
+
+  #object(): Promise<ObjectResource> {
+    return this.#service.json<ObjectResource>({
+      method: 'GET',
+      path: objectPath(this.#service.bucket, this.name, { fields: FIELDS }),
+      signal: this.#signal,
+    })
   }
 
   /** What the service took in must be what was sent. @throws INTEGRITY; the object is gone then. */
@@ -136,7 +171,8 @@ export class Writing {
     }
   }
 
-  #unknown(cause: unknown): HubError {
+  #unknown(cause: unknown): unknown {
+    if (this.#hidden && cause !== undefined) return cause
     return new HubError(
       'UNKNOWN',
       `A conditional write of blob '${this.key}' to ${this.#service.host} failed such that whether it was done is not known. Read the blob before you write again.`,

@@ -6,8 +6,10 @@ import { freePort, type GcsServer, startGcs } from '@tensorhub/servers'
 import { serverSuite } from '@tensorhub/servers/suite'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { newBucket } from './bucket.ts'
+import { type ComposingServer, composesAsGoogle } from './composes-as-google.ts'
 import { likeGoogle } from './like-google.ts'
 
+const MIB = 1024 * 1024
 const narrow = {
   can: { copy: false },
   why: 'fake-gcs-server ignores preconditions on rewrite; test/replies.test.ts has copies with conditions',
@@ -21,17 +23,20 @@ const onFiles = {
 }
 
 for (const [mode, backend, options] of [
-  ['memory', 'memory', {}],
+  ['memory', 'memory', { partSize: MIB }],
   ['memory, small parts', 'memory', { partSize: 512 * 1024, parallel: 3, prefix: 'some/place' }],
+  ['memory, composites', 'memory', { partSize: 256 * 1024, parallel: 4, upload: 'composite' }],
+  ['memory, by sessions', 'memory', { partSize: 512 * 1024, upload: 'session' }],
   ['memory, a given client', 'memory', { client: true }],
   ['memory, read by the XML API', 'memory', { google: true }],
-  ['filesystem', 'filesystem', {}],
+  ['filesystem', 'filesystem', { partSize: 512 * 1024 }],
 ] as const) {
   await serverSuite(
     'gcs',
     `fake-gcs-server, ${mode}`,
     () => {
       let server: GcsServer
+      let composing: ComposingServer
       let dead: number
       const made = new Map<BlobDriver, GcsOptions>()
       const driverOn = (o: GcsOptions) => {
@@ -41,17 +46,23 @@ for (const [mode, backend, options] of [
       }
       beforeAll(async () => {
         server = await startGcs({ backend })
+        composing = await composesAsGoogle(server)
         dead = await freePort()
       })
-      afterAll(() => server.stop())
+      afterAll(async () => {
+        await composing.close()
+        await server.stop()
+      })
       const harness = {
         make: async () => {
           const { endpoint, projectId } = server
           const bucket = await newBucket(server)
           if ('client' in options)
-            return driverOn({ bucket, client: new Storage({ apiEndpoint: endpoint, projectId }) })
-          if ('google' in options) return driverOn({ bucket, client: likeGoogle(endpoint) })
-          return driverOn({ bucket, endpoint, projectId, ...options })
+            return driverOn({ bucket, client: new Storage({ apiEndpoint: endpoint, projectId }), partSize: MIB })
+          if ('google' in options) return driverOn({ bucket, client: likeGoogle(endpoint), partSize: MIB })
+          // Where every large write is a composite one, compose must keep its condition.
+          const place = 'upload' in options && options.upload === 'composite' ? composing.endpoint : endpoint
+          return driverOn({ bucket, endpoint: place, projectId, ...options })
         },
         again: (driver: BlobDriver) => driverOn(made.get(driver) as GcsOptions),
         unusable: () => gcs({ bucket: 'bucket', endpoint: `http://127.0.0.1:${dead}`, timeout: 1000 }),

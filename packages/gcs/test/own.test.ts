@@ -32,6 +32,7 @@ describe('options', () => {
     ['partSize', { bucket: 'bucket', partSize: 1000 }],
     ['partSize', { bucket: 'bucket', partSize: 300_000 }],
     ['parallel', { bucket: 'bucket', parallel: 1.5 }],
+    ['upload', { bucket: 'bucket', upload: 'resumable' }],
     ['probe', { bucket: 'bucket', probe: 'no' }],
     ['endpoint', { bucket: 'bucket', endpoint: 'storage.example' }],
     ['endpoint', { bucket: 'bucket', endpoint: 'https://storage.example/path' }],
@@ -55,6 +56,7 @@ describe('options', () => {
     ['gs://bucket?region=eu'],
     ['gs://bucket?timeout=soon'],
     ['gs://bucket?probe=1'],
+    ['gs://bucket?upload=fast'],
     ['gs://bucket?keyFile='],
     ['gs://bucket?timeout=1&timeout=2'],
     ['gs://bucket/%ff'],
@@ -66,7 +68,7 @@ describe('options', () => {
 
   it('an unknown parameter names the known ones', async () => {
     const error = await errorOf((async () => blobsFromUrl('gs://bucket/p?region=eu'))())
-    expect(error.message).toContain('endpoint, keyFile, parallel, partSize, probe, projectId, timeout')
+    expect(error.message).toContain('endpoint, keyFile, parallel, partSize, probe, projectId, timeout, upload')
     expect(error.path).toBe('region')
   })
 })
@@ -142,7 +144,7 @@ await serverSuite(
 
     it('a URL has bucket, prefix and options', async () => {
       const bucket = await newBucket(server)
-      const url = `gs://${bucket}/a/b/?endpoint=${encodeURIComponent(server.endpoint)}&projectId=p&timeout=9000&partSize=262144&parallel=2&probe=false`
+      const url = `gs://${bucket}/a/b/?endpoint=${encodeURIComponent(server.endpoint)}&projectId=p&timeout=9000&partSize=262144&parallel=2&upload=session&probe=false`
       await using blobs = openBlobs(await openBlobsUrl(url, { load: () => import('@tensorhub/gcs') }))
       await blobs.write('k', 'x')
       expect(await sdk().bucket(bucket).file('a/b/k').exists()).toEqual([true])
@@ -213,7 +215,7 @@ await serverSuite(
 
     it('bytes beyond eight parts go in parts', async () => {
       const bucket = await newBucket(server)
-      await using blobs = openBlobs(gcs({ bucket, endpoint: through(), partSize: 256 * 1024 }))
+      await using blobs = openBlobs(gcs({ bucket, endpoint: through(), partSize: 256 * 1024, upload: 'session' }))
       await blobs.open()
       proxy.forget()
       const bytes = new Uint8Array(2 * 1024 * 1024 + 1).map((_, i) => i)

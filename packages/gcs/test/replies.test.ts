@@ -30,7 +30,7 @@ afterEach(async () => {
 /** A server that gives the answers of Google's documents which fake-gcs-server does not, one after the other; a request too many is a failure. */
 async function serving(
   answers: readonly ((got: Got) => Answer)[],
-  options: Pick<GcsOptions, 'partSize'> & { readonly google?: true } = {},
+  options: Pick<GcsOptions, 'partSize' | 'upload'> & { readonly google?: true } = {},
 ): Promise<{ store: BlobStore; got: Got[] }> {
   const got: Got[] = []
   http = createServer(async (request, reply) => {
@@ -165,7 +165,7 @@ describe('resumable uploads', () => {
         () => kept(3 * UNIT),
         () => ({ body: resource({ size: String(bytes.length) }) }),
       ],
-      { partSize: 2 * UNIT },
+      { partSize: 2 * UNIT, upload: 'session' },
     )
     await store.write('k', stream(bytes), { size: bytes.length, when: { ifVersion: '4' } })
     expect(got[0]?.query.get('ifGenerationMatch')).toBe('4')
@@ -187,6 +187,7 @@ describe('resumable uploads', () => {
       [start, () => kept(UNIT), () => failure(410, 'gone'), () => failure(404, 'notFound')],
       {
         partSize: 2 * UNIT,
+        upload: 'session',
       },
     )
     const error = await errorOf(store.write('k', stream(new Uint8Array(6 * UNIT)), { size: 6 * UNIT }))
@@ -200,7 +201,7 @@ describe('resumable uploads', () => {
       [start, () => kept(UNIT), () => failure(412, 'conditionNotMet')],
       [() => failure(412, 'conditionNotMet')],
     ]) {
-      const { store } = await serving(answers, { partSize: UNIT })
+      const { store } = await serving(answers, { partSize: UNIT, upload: 'session' })
       const bytes = new Uint8Array(2 * UNIT)
       expect(
         (await errorOf(store.write('k', stream(bytes), { size: bytes.length, when: { ifAbsent: true } }))).code,
@@ -211,7 +212,10 @@ describe('resumable uploads', () => {
   })
 
   it('are cancelled when their source fails', async () => {
-    const { store, got } = await serving([start, () => kept(UNIT), () => ({ status: 499 })], { partSize: UNIT })
+    const { store, got } = await serving([start, () => kept(UNIT), () => ({ status: 499 })], {
+      partSize: UNIT,
+      upload: 'session',
+    })
     const source = async function* () {
       yield new Uint8Array(2 * UNIT)
       yield new Uint8Array(1)
@@ -221,6 +225,70 @@ describe('resumable uploads', () => {
     await errorOf(store.write('k', source()))
     await expect.poll(() => got.at(-1)?.method).toBe('DELETE')
     expect(got.at(-1)?.query.get('upload_id')).toBe('secret')
+  })
+})
+
+describe('composite uploads', () => {
+  const UNIT = 256 * 1024
+
+  // https://cloud.google.com/storage/docs/json_api/v1/objects/compose
+  it('of 33 parts: the condition is in the last compose alone, with the blob’s type and metadata; sources are of one generation, 32 at most', async () => {
+    const size = 33 * UNIT
+    const made = new Map<string, { generation: string; size: number }>()
+    const answering = ({ method, path, query, body }: Got): Answer => {
+      if (method === 'GET' && path.endsWith('/o/k')) return { body: resource({ generation: '5' }) }
+      if (method === 'GET') return { body: {} }
+      if (path.startsWith('/upload/')) {
+        const name = /"name":"([^"]+)"/.exec(body.toString('latin1'))?.[1] as string
+        made.set(name, { generation: String(100 + made.size), size: UNIT })
+        return { body: resource({ name, size: String(UNIT), generation: made.get(name)?.generation }) }
+      }
+      const name = decodeURIComponent(path.replace(/^.*\/o\/|\/compose$/g, ''))
+      const { sourceObjects } = JSON.parse(body.toString()) as { sourceObjects: { name: string; generation: string }[] }
+      const sum = sourceObjects.reduce((bytes, source) => bytes + (made.get(source.name)?.size as number), 0)
+      for (const source of sourceObjects) expect(source.generation).toBe(made.get(source.name)?.generation)
+      made.set(name, { generation: '900', size: sum })
+      expect(query.get('ifGenerationMatch')).toBe(name === 'k' ? '5' : '0')
+      return { body: resource({ name, size: String(sum), generation: '900' }) }
+    }
+    const { store, got } = await serving(Array(40).fill(answering), { partSize: UNIT, upload: 'composite' })
+    const info = await store.write('k', new Blob([new Uint8Array(size)]).stream(), {
+      ...{ size, contentType: 'text/x', meta: { a: '1' }, when: { ifVersion: '5' } },
+    })
+    expect([info.version, info.size]).toEqual(['900', size])
+    const uploads = got.filter(({ path }) => path.startsWith('/upload/'))
+    expect(uploads.map(({ query }) => query.get('ifGenerationMatch'))).toEqual(Array(33).fill('0'))
+    const composes = got.filter(({ path }) => path.endsWith('/compose'))
+    const requests = composes.map(({ body }) => JSON.parse(body.toString()) as Record<string, unknown>)
+    expect(requests.map(({ sourceObjects }) => (sourceObjects as unknown[]).length)).toEqual([2, 32])
+    expect(requests.map(({ deleteSourceObjects }) => deleteSourceObjects)).toEqual([true, true])
+    expect(requests[1]?.['destination']).toEqual({
+      contentType: 'text/x',
+      metadata: { a: '1', 'tensorhub-write': expect.any(String) },
+    })
+    // In the order of the body, the intermediate for the two that it is made of.
+    const names = ((requests[1]?.['sourceObjects'] ?? []) as { name: string }[]).map(({ name }) =>
+      name.replace(/^.*\//, ''),
+    )
+    expect(names).toEqual(['c1', ...Array.from({ length: 31 }, (_, i) => String(i + 3))])
+    for (const name of made.keys())
+      expect(name === 'k' || /^!tensorhub-part-[0-9a-f-]{36}\/c?\d+$/.test(name)).toBe(true)
+  })
+
+  it('of which another size was put together than was sent are removed again', async () => {
+    const answering = ({ method, path, body }: Got): Answer => {
+      if (method === 'DELETE') return { status: 204 }
+      if (method === 'GET') return { body: {} }
+      const name = /"name":"([^"]+)"/.exec(body.toString('latin1'))?.[1]
+      return {
+        body: resource(path.startsWith('/upload/') ? { name, size: String(UNIT) } : { size: '2', generation: '8' }),
+      }
+    }
+    const { store, got } = await serving(Array(9).fill(answering), { partSize: UNIT, upload: 'composite' })
+    const error = await errorOf(store.write('k', new Blob([new Uint8Array(2 * UNIT)]).stream(), { size: 2 * UNIT }))
+    expect([error.code, error.retryable]).toEqual(['INTEGRITY', true])
+    const removed = got.find(({ method }) => method === 'DELETE')
+    expect([removed?.path, removed?.query.get('generation')]).toEqual(['/storage/v1/b/bucket/o/k', '8'])
   })
 })
 

@@ -29,10 +29,10 @@ await serverSuite(
         for (let i = 0; going; i++) {
           const key = `w${w}-${i}`
           const bytes = Uint8Array.from({ length: i % 3 === 0 ? 700_000 : 5000 }, (_, n) => (n * (w + 3) + i) & 255)
-          // A third goes in parts, whose session does not outlive the server.
+          // A third goes in parts: with a condition by a session, which does not outlive the server, and without one as a composite.
           const body = i % 3 === 0 ? new Blob([bytes]).stream() : bytes
           try {
-            const info = await blobs.write(key, body, { when: { ifAbsent: true } })
+            const info = await blobs.write(key, body, i % 6 === 0 ? {} : { when: { ifAbsent: true } })
             expect(info.size).toBe(bytes.byteLength)
             acknowledged.set(key, createHash('sha256').update(bytes).digest('hex'))
           } catch (error) {

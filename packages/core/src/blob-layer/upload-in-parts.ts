@@ -5,7 +5,7 @@ import { PartReader } from './part-reader.ts'
 import { type PartLimits, partSizes, tooLarge } from './part-sizes.ts'
 
 /**
- * What a driver supplies for uploads in parts: five small functions, one request each. The precondition comes with `once`, `begin` and `finish`; it must hold at
+ * What a driver supplies for uploads in parts: five small functions, one request each (and a sixth where an upload may be narrower than asked). The precondition comes with `once`, `begin` and `finish`; it must hold at
  * the commit, so a driver that can send it in `finish` only may leave `begin`'s alone, never the other way round.
  */
 export interface PartUpload<S> {
@@ -13,6 +13,8 @@ export interface PartUpload<S> {
   once(bytes: Uint8Array, o: Call & { readonly when?: Precondition }): Promise<BlobInfo>
   /** Opens an upload, and gives whatever the others need to know it by. */
   begin(o: Call & { readonly when?: Precondition }): Promise<S>
+  /** Parts of this upload in flight at once, where only `begin` finds out that they must be fewer than the write's `parallel`. */
+  parallel?(session: S): number
   /** Sends part `n`, from 1; gives its tag (an ETag, a block's id). Several run at once; `bytes` is the driver's for the duration of the call. */
   part(session: S, n: number, bytes: Uint8Array, o: Call): Promise<string>
   /** The commit: makes the blob visible whole, with its parts in the order of `tags`. */
@@ -100,7 +102,7 @@ class Upload<S> {
         // Growing parts always reach `most`, unless the store's own limits leave too few of them.
         if (n > this.#o.partsMax || (n === this.#o.partsMax && !last)) throw tooLarge(sent + bytes.byteLength)
         this.#session ??= { of: await this.#up.begin(this.#commit) }
-        await this.#room(bytes.byteLength)
+        await this.#room(this.#session.of, bytes.byteLength)
         this.#send(this.#session.of, n, bytes)
         sent += bytes.byteLength
         if (last) break
@@ -138,9 +140,10 @@ class Upload<S> {
   }
 
   /** Waits until one more part, of so many bytes, may be sent. */
-  async #room(bytes: number): Promise<void> {
+  async #room(session: S, bytes: number): Promise<void> {
     const { parallel, memory = Number.POSITIVE_INFINITY } = this.#o
-    const isFull = () => this.#inFlight.size >= parallel || this.#bytesInFlight + bytes > memory
+    const most = Math.min(parallel, this.#up.parallel?.(session) ?? parallel)
+    const isFull = () => this.#inFlight.size >= most || this.#bytesInFlight + bytes > memory
     while (this.#inFlight.size > 0 && isFull()) await this.#interruptible(Promise.race(this.#inFlight))
     this.#throwIfFailed()
   }

@@ -124,6 +124,19 @@ describe.each([
     expect(small.mostInFlight).toBe(1)
   })
 
+  it('has a narrower window where `begin` found that out, never a wider one', async () => {
+    for (const [most, inFlight] of [
+      [1, 1],
+      [2, 2],
+      [9, 4],
+    ] as const) {
+      const store = Object.assign(new PartStore(), { parallel: () => most })
+      await upload(store, bodyOf(numbered(20 * PART)), { parallel: 4, ...(known ? { size: 20 * PART } : {}) })
+      expect(store.mostInFlight).toBe(inFlight)
+      expect(store.content).toEqual(numbered(20 * PART))
+    }
+  })
+
   it('is not read ahead of the window', async () => {
     const store = new PartStore()
     let pulled = 0

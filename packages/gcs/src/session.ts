@@ -1,45 +1,11 @@
-import { randomUUID } from 'node:crypto'
 import { type BlobInfo, type Call, type PartUpload, retrying, type WriteOptions } from '@tensorhub/core'
-import { NotTheStore, ReplyFailure, transientWithin, UploadLost } from './errors.ts'
+import { NotTheStore, noBucket, ReplyFailure, transientWithin, UploadLost } from './errors.ts'
 import type { HttpReply } from './http.ts'
 import { FIELDS, type ObjectResource } from './object-info.ts'
 import { UNIT } from './options.ts'
 import type { Service } from './service.ts'
+import { uploadOnce } from './upload-once.ts'
 import { uploadPath, type Writing } from './writing.ts'
-
-/** A body in one request: metadata and bytes as multipart/related. https://cloud.google.com/storage/docs/uploading-objects#rest-upload-objects */
-export async function uploadOnce(
-  service: Service,
-  writing: Writing,
-  bytes: Uint8Array,
-  o: Omit<WriteOptions, 'size'>,
-): Promise<BlobInfo> {
-  const boundary = `tensorhub-${randomUUID()}`
-  const resource = writing.resource(o)
-  const text = (...lines: string[]) => new TextEncoder().encode(lines.join('\r\n'))
-  const head = text(
-    `--${boundary}`,
-    'content-type: application/json; charset=UTF-8',
-    '',
-    JSON.stringify({ name: writing.name, ...resource }),
-    `--${boundary}`,
-    `content-type: ${resource.contentType}`,
-    '',
-    '',
-  )
-  const tail = text('', `--${boundary}--`, '')
-  return writing.commit(bytes.byteLength, () =>
-    service
-      .json<ObjectResource>({
-        method: 'POST',
-        path: uploadPath(service.bucket, { uploadType: 'multipart', fields: FIELDS, ...writing.condition }),
-        headers: { 'content-type': `multipart/related; boundary=${boundary}` },
-        body: [head, bytes, tail],
-        signal: o.signal,
-      })
-      .catch(noBucket),
-  )
-}
 
 /** A resumable upload. */
 export interface Session {
@@ -52,11 +18,9 @@ export interface Session {
 }
 
 /**
- * Large bodies go by a resumable session, whose precondition is given when it begins and held at its end, and of which nothing is ever visible before. Its parts
- * follow each other; while one is on its way the next is read, so two are in memory. The faster ways lose a promise: XML multipart uploads take no
- * preconditions (https://cloud.google.com/storage/docs/multipart-uploads), and composing parallel part objects leaves objects in the user's bucket, which soft delete keeps and
- * bills for a week, retention policies refuse to remove, and colder classes bill at their least duration
- * (https://cloud.google.com/storage/docs/parallel-composite-uploads). An abandoned session vanishes by itself within a week.
+ * A body by one resumable session, whose precondition is given when it begins and held at its end, and of which nothing is ever visible before. Its parts follow
+ * each other; while one is on its way the next is read, so two are in memory. It leaves nothing in the bucket: an abandoned session vanishes by itself within a
+ * week. https://cloud.google.com/storage/docs/resumable-uploads
  */
 export function resumable(service: Service, writing: Writing, o: WriteOptions): PartUpload<Session> {
   return {
@@ -208,13 +172,6 @@ function advance(service: Service, session: Session, reply: HttpReply): void {
 /** A session that the service has forgotten cannot be gone on with: what was sent before is not there to be sent again. */
 function sessionGone(error: unknown): never {
   if (error instanceof ReplyFailure && (error.status === 404 || error.status === 410)) throw new UploadLost(error.host)
-  throw error
-}
-
-/** 404 to a write can only mean the bucket. */
-function noBucket(error: unknown): never {
-  if (error instanceof ReplyFailure && error.status === 404)
-    throw new ReplyFailure(404, 'NoSuchBucket', error.message, error.host, error.bucket)
   throw error
 }
 

@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto'
+import type { BlobInfo } from '@tensorhub/core'
+import type { Bucket } from './bucket.ts'
+import { compose } from './compose.ts'
+import { isDenied, isTransient, ReplyFailure } from './errors.ts'
+import { PROBE } from './probe.ts'
+import { uploadOnce } from './upload-once.ts'
+import { objectPath } from './writing.ts'
+
+/** What composite uploads may be used for in a bucket. */
+export interface Permitted {
+  readonly composite: boolean
+  /** Whether compose holds preconditions. */
+  readonly conditions: boolean
+}
+
+const NOT = { composite: false, conditions: false } as const
+
+/** Classes whose objects cost for a month or longer however soon they are deleted. https://cloud.google.com/storage/docs/storage-classes */
+const COLD = new Set(['NEARLINE', 'COLDLINE', 'ARCHIVE'])
+
+/**
+ * Whether part objects would leave anything behind, or cost anything once they are deleted, as Google's own tools ask before they use composite uploads: no where
+ * objects cannot be deleted (a retention policy, a default hold, an account without the right) and where new objects are of a cold class. Tried out with an object of
+ * one byte (four requests), since the right to read a bucket's settings is in no role for objects.
+ * https://cloud.google.com/storage/docs/parallel-composite-uploads
+ */
+export async function permitted(bucket: Bucket): Promise<Permitted> {
+  const key = `${PROBE}${randomUUID()}`
+  const name = bucket.nameOf(key)
+  const absent = { when: { ifAbsent: true } } as const
+  let made: BlobInfo
+  try {
+    made = await uploadOnce(bucket.service, bucket.writing(key, absent), Uint8Array.of(0), absent)
+  } catch (error) {
+    // Other names than those of blobs are not allowed.
+    if (isDenied(error)) return NOT
+    throw error
+  }
+  let found: Permitted
+  let removed: boolean
+  try {
+    const path = objectPath(bucket.name, name, { fields: 'storageClass' })
+    const { storageClass } = await bucket.json<{ readonly storageClass?: string }>({ method: 'GET', path })
+    found = COLD.has(storageClass ?? '') ? NOT : await composes(bucket, name, made)
+  } finally {
+    removed = await bucket.removeIfAllowed(name, {})
+  }
+  return removed ? found : NOT
+}
+
+/** Puts an object together over itself, on the condition that it is not there. */
+async function composes(bucket: Bucket, name: string, { size, version }: BlobInfo): Promise<Permitted> {
+  const condition = { ifGenerationMatch: '0' }
+  try {
+    await compose(bucket, name, [{ name, generation: version, size }], {
+      condition,
+      resource: {},
+      deleteSources: false,
+    })
+    return { composite: true, conditions: false }
+  } catch (error) {
+    if (error instanceof ReplyFailure && error.status === 412) return { composite: true, conditions: true }
+    // A service without it, or an account that may not.
+    if (error instanceof ReplyFailure && !isTransient(error)) return NOT
+    throw error
+  }
+}
