@@ -4,7 +4,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 /**
- * Kept-alive connections without bound, as the SDK's own agent has them (parts and ranges bound themselves), that end by themselves after a silence: the SDK
+ * Kept-alive connections without a bound of their own (`Requests` has one, and waits before any timeout runs), that end by themselves after a silence: the SDK
  * has a bound for whole requests only, which a large part on a slow line would meet while it makes progress.
  */
 export function agentFor(url: string, timeout: number): HttpAgent {

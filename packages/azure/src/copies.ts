@@ -11,6 +11,9 @@ const MIB = 1024 * 1024
 /** Copy Blob From URL takes no larger source. https://learn.microsoft.com/rest/api/storageservices/copy-blob-from-url */
 const AT_ONCE = 256 * MIB
 
+/** Ms after which the proof that the service may read the source is made anew. */
+const FRESH = 20 * 60_000
+
 /** Tries while the source is replaced under the copy. */
 const ATTEMPTS = 4
 
@@ -43,8 +46,9 @@ async function copyOnce(
     blobOf(store, from).getProperties({ abortSignal }),
   )
   const info = infoOf(from, properties.contentLength, properties, reading, where)
-  const source = await sourceOf(store, from, reading, o)
-  const { url, ...authorization } = source
+  let proof = sourceOf(store, from, reading, o)
+  let proved = performance.now()
+  const { url, ...authorization } = await proof
   const blob = blobOf(store, to)
   const write = new Write(store, to, at, {})
   const metadata = withNonce(properties.metadata, write.nonce)
@@ -61,16 +65,24 @@ async function copyOnce(
     Buffer.from(write.nonce + String(n + 1).padStart(12, '0')).toString('base64'),
   )
   let next = 0
+  let first: { readonly error: unknown } | undefined
   const worker = async () => {
-    for (let n = next++; n < count; n = next++) {
+    for (let n = next++; n < count && first === undefined; n = next++) {
       const offset = n * AT_ONCE
       const length = Math.min(AT_ONCE, info.size - offset)
+      // What lets the service read the source ends after an hour, and a large copy may take longer.
+      if (performance.now() - proved > FRESH) [proof, proved] = [sourceOf(store, from, reading, o), performance.now()]
+      const { url, ...authorization } = await proof
       await requests.repeated(at, { ...o, bytes: length }, (abortSignal) =>
         blob.stageBlockFromURL(tags[n] as string, url, offset, length, { ...authorization, abortSignal }),
       )
     }
   }
-  await Promise.all(Array.from({ length: Math.min(transfer.parallel, count) }, worker))
+  const failed = (error: unknown) => {
+    first ??= { error }
+  }
+  await Promise.all(Array.from({ length: Math.min(transfer.parallel, count) }, () => worker().catch(failed)))
+  if (first !== undefined) throw first.error
   // Blocks take no condition on their source; an ETag that is still the same says that all came from one version.
   const after = await requests.repeated(reading, o, (abortSignal) => blobOf(store, from).getProperties({ abortSignal }))
   if (infoOf(from, after.contentLength, after, reading, where).version !== info.version) throw sourceChanged(at)
@@ -81,7 +93,7 @@ async function copyOnce(
     return as(await write.commit(info.size, { ...o, bytes: count * 100 }, send))
   } catch (error) {
     if (!isHubError(error) || error.reason !== 'BLOCKS_GONE') throw error
-    throw new HubError('CONFLICT', `${error.message} Copy it again.`, { at, retryable: true, reason: 'BLOCKS_GONE' })
+    throw new HubError('UNAVAILABLE', `${error.message} Copy it again.`, { at, retryable: true, reason: 'BLOCKS_GONE' })
   }
 }
 

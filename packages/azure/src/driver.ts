@@ -28,6 +28,9 @@ import { Write } from './writes.ts'
 
 const MIB = 1024 * 1024
 
+/** Requests under way at once in one driver. Bodies that are being read are counted no more: those that a caller holds must not stop everything else. */
+const SOCKETS = 64
+
 /** Bytes of one range of a read into memory; the SDK's own size. */
 const RANGE = 4 * MIB
 
@@ -79,7 +82,7 @@ class AzureBlobs implements BlobDriver {
     const { where, proof } = this.#target
     this.#connection ??= await connect(this.#target, timeout)
     const { container, service } = this.#connection
-    const requests = new Requests(timeout, where)
+    const requests = new Requests(timeout, where, Math.max(SOCKETS, this.#transfer.parallel))
     const repeatsItself = proof.kind === 'client'
     const store = { container, service, requests, transfer: this.#transfer, where, repeatsItself }
     this.#opened = store

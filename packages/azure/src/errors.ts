@@ -169,17 +169,17 @@ const BY_CODE: Readonly<Record<string, (at: ErrorPlace, where: Where) => Verdict
   SourceConditionNotMet: sourceChanged,
   InvalidRange: (at) => make('RANGE', `The range lies outside of blob '${at.target}'.`),
   InvalidBlockList: (at) =>
-    make('CONFLICT', `Blocks of '${at.target}' are gone: another writer committed the same key meanwhile.`, {
+    make('UNAVAILABLE', `Blocks of '${at.target}' are gone: another writer committed the same key meanwhile.`, {
       reason: 'BLOCKS_GONE',
     }),
   InvalidBlobOrBlock: (at) =>
     make(
-      'CONFLICT',
+      'UNAVAILABLE',
       `Another program has an unfinished upload of '${at.target}' in blocks with ids of another length; Azure frees those a week after the last. Write to another key until then.`,
     ),
   BlockCountExceedsLimit: (at) =>
     make(
-      'CONFLICT',
+      'UNAVAILABLE',
       `Too many blocks of '${at.target}' wait for their commit; Azure frees them a week after the last. Write to another key until then.`,
     ),
   LeaseIdMissing: (at) =>
@@ -190,6 +190,15 @@ const BY_CODE: Readonly<Record<string, (at: ErrorPlace, where: Where) => Verdict
     make('DENIED', `Blob '${at.target}' may not be changed or deleted, by a policy of its container.`, {
       reason: 'PERMISSION',
     }),
+  BlobImmutableDueToLegalHold: (at) =>
+    make('DENIED', `Blob '${at.target}' may not be changed or deleted: there is a legal hold on it.`, {
+      reason: 'PERMISSION',
+    }),
+  InvalidBlobType: (at) =>
+    make(
+      'INVALID',
+      `'${at.target}' is an append or page blob of another program, which cannot be written in blocks; delete it first, or use another key.`,
+    ),
   BlobArchived: (at) =>
     make(
       'UNAVAILABLE',
@@ -238,7 +247,8 @@ function forbiddenOverwrite(at: ErrorPlace): Verdict {
 }
 
 function ofStatus(status: number, code: string, at: ErrorPlace, where: Where): Verdict {
-  if (status === 404) return missing(at)
+  // Of a copy whose source was deleted since it was looked at: another look tells.
+  if (status === 404) return code === 'CannotVerifyCopySource' ? sourceChanged(at) : missing(at)
   if (status === 412) return changed(at)
   if (status === 416) return make('RANGE', `The range lies outside of blob '${at.target}'.`)
   if (status === 401) return denied(where)

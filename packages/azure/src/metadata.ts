@@ -17,21 +17,22 @@ export function encodeMeta(meta: Readonly<Record<string, string>> | undefined, n
   return { ...Object.fromEntries(names), [NONCE]: nonce }
 }
 
-/** Metadata as it is stored, with another nonce. */
+/** Metadata of a blob as its copy has it: what another program stored is escaped first, since a nonce says that all of it is. */
 export function withNonce(stored: Readonly<Record<string, string>> | undefined, nonce: string): Record<string, string> {
-  return { ...stored, [NONCE]: nonce }
+  return nonceOf(stored) === undefined ? encodeMeta(stored, nonce) : { ...stored, [NONCE]: nonce }
 }
 
 export function nonceOf(stored: Readonly<Record<string, string>> | undefined): string | undefined {
   return stored?.[NONCE]
 }
 
-/** The caller's metadata; undefined when there is none. Names that other programs gave stay as they are. */
+/** The caller's metadata; undefined when there is none. Names of blobs that other programs wrote, which have no nonce, stay as they are. */
 export function decodeMeta(
   stored: Readonly<Record<string, string>> | undefined,
 ): Readonly<Record<string, string>> | undefined {
   const names = Object.entries(stored ?? {}).filter(([name]) => name.toLowerCase() !== NONCE)
   if (names.length === 0) return undefined
+  if (nonceOf(stored) === undefined) return Object.fromEntries(names)
   return Object.fromEntries(
     names.map(([name, value]) => [name.replace(/__|_d/g, (code) => (code === '__' ? '_' : '-')), value]),
   )

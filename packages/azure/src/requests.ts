@@ -1,4 +1,4 @@
-import { type Call, type ErrorPlace, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
+import { type Call, type ErrorPlace, Gate, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
 import { hubErrorOf, silent, type Where } from './errors.ts'
 
 /** The slowest line a request with a body is given time for, in bytes per second. */
@@ -8,10 +8,13 @@ const SLOWEST = 64 * 1024
 export class Requests {
   readonly #timeout: number
   readonly #where: Where
+  readonly #gate: Gate
 
-  constructor(timeout: number, where: Where) {
+  /** @param most Requests under way at once; the others wait, since each has a connection of its own. */
+  constructor(timeout: number, where: Where, most: number) {
     this.#timeout = timeout
     this.#where = where
+    this.#gate = new Gate(most)
   }
 
   /** @param o.bytes What the request carries. */
@@ -21,6 +24,7 @@ export class Requests {
     send: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     throwIfAborted(o.signal, at)
+    const leave = await this.#gate.enter(o.signal)
     const late = new AbortController()
     let timer: NodeJS.Timeout | undefined
     // Raced as well: a sign-in may wait for a program or a service, and look at no signal.
@@ -41,6 +45,7 @@ export class Requests {
       throw isLate ? silent(at, this.#where, this.#timeout) : hubErrorOf(error, at, this.#where)
     } finally {
       clearTimeout(timer)
+      leave()
     }
   }
 

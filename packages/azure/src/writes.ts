@@ -161,7 +161,8 @@ export class Write implements PartUpload<Session> {
   async #overtaken(gone: HubError, session: Session, o: Conditional): Promise<BlobInfo> {
     const { requests, where } = this.#store
     const blob = blobOf(this.#store, this.#key)
-    const again = new HubError('CONFLICT', `${gone.message} Write it again.`, {
+    // No conflict: the condition, if there is one, was never looked at, or may hold by now.
+    const again = new HubError('UNAVAILABLE', `${gone.message} Write it again.`, {
       at: this.#at,
       reason: 'BLOCKS_GONE',
       retryable: true,
@@ -222,7 +223,7 @@ function refusal(error: unknown, when: Precondition | undefined): unknown {
 }
 
 function isRefusal(error: unknown): boolean {
-  return isHubError(error, 'EXISTS') || (isHubError(error, 'CONFLICT') && error.reason !== 'BLOCKS_GONE')
+  return isHubError(error, 'EXISTS') || isHubError(error, 'CONFLICT')
 }
 
 function refusedBy(when: Precondition, key: string, at: ErrorPlace, cause?: unknown): HubError {

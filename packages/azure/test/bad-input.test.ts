@@ -146,6 +146,17 @@ describe('credentials', () => {
       proxy.on({}, answer(azureError(status, code)))
       await allFail(blobs, { code: 'DENIED', reason, retryable: false }, [server.key])
     }
+    // 409 is what passes, for most codes.
+    for (const [name, expected] of [
+      ['BlobImmutableDueToLegalHold', { code: 'DENIED', reason: 'PERMISSION', retryable: false }],
+      ['InvalidBlobType', { code: 'INVALID', retryable: false }],
+    ] as const) {
+      proxy.clearRules()
+      proxy.on({}, answer(azureError(409, name)))
+      await allFail(blobs, expected, [server.key])
+    }
+    proxy.clearRules()
+    await blobs.close()
   })
 })
 

@@ -41,7 +41,12 @@ describe('copies', () => {
     status: 200,
     headers: {
       ...{ etag, 'last-modified': new Date().toUTCString(), 'content-length': String(SIZE) },
-      ...{ 'content-type': 'x/y', 'x-ms-meta-a__b': '1', 'x-ms-blob-type': 'BlockBlob' },
+      ...{
+        'content-type': 'x/y',
+        'x-ms-meta-a__b': '1',
+        'x-ms-meta-tensorhub_write': 'n',
+        'x-ms-blob-type': 'BlockBlob',
+      },
     },
   })
 
@@ -72,6 +77,40 @@ describe('copies', () => {
         .map(({ query }) => query.get('blockid')),
     )
     await blobs.close()
+  })
+
+  it('one that fails asks for no more blocks, neither before nor after it has failed', async () => {
+    let blocks = 0
+    await using fake = await strictFake(({ method, query }) => {
+      if (method === 'HEAD')
+        return { ...head(ETAG), headers: { ...head(ETAG).headers, 'content-length': String(20 * 1024 ** 3) } }
+      if (query.get('comp') !== 'block') return undefined
+      return ++blocks === 1 ? refused(403, 'AuthorizationPermissionMismatch') : { status: 201 }
+    })
+    const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false, parallel: 2 }))
+    await expect(blobs.copy('from', 'to')).rejects.toMatchObject({ code: 'DENIED' })
+    const asked = fake.asked.length
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    // Of 80.
+    expect([blocks <= 4, fake.asked.length]).toEqual([true, asked])
+    await blobs.close()
+  })
+
+  // https://learn.microsoft.com/rest/api/storageservices/copy-blob-from-url: CannotVerifyCopySource comes with the status of the source.
+  it('a source that is deleted after it was looked at is NOT_FOUND, whatever the condition of the copy', async () => {
+    for (const when of [undefined, { ifVersion: '0x8DOLD' }, { ifAbsent: true }] as const) {
+      let heads = 0
+      await using fake = await strictFake(({ method }) => {
+        if (method !== 'HEAD') return refused(404, 'CannotVerifyCopySource')
+        const small = { ...head(ETAG).headers, 'content-length': '5' }
+        return heads++ === 0 ? { status: 200, headers: small } : refused(404, 'BlobNotFound')
+      })
+      const blobs = openBlobs(azure({ ...connection(fake.endpoint), probe: false }))
+      await expect(blobs.copy('from', 'to', when ? { when } : {})).rejects.toMatchObject({
+        ...{ code: 'NOT_FOUND', at: { target: 'from' } },
+      })
+      await blobs.close()
+    }
   })
 
   it('a source that is replaced under the blocks is copied anew, and never committed as a mixture', async () => {
