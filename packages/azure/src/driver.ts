@@ -90,6 +90,7 @@ class AzureBlobs implements BlobDriver {
   }
 
   async close(): Promise<void> {
+    if (this.#opened) this.#opened.requests.closed = true
     this.#connection?.close()
   }
 

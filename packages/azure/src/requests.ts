@@ -1,4 +1,4 @@
-import { type Call, type ErrorPlace, Gate, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
+import { type Call, type ErrorPlace, Gate, HubError, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
 import { hubErrorOf, silent, type Where } from './errors.ts'
 
 /** The slowest line a request with a body is given time for, in bytes per second. */
@@ -9,6 +9,8 @@ export class Requests {
   readonly #timeout: number
   readonly #where: Where
   readonly #gate: Gate
+  /** A body that is read on after `close` must not open connections that nobody closes. */
+  closed = false
 
   /** @param most Requests under way at once; the others wait, since each has a connection of its own. */
   constructor(timeout: number, where: Where, most: number) {
@@ -24,6 +26,7 @@ export class Requests {
     send: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     throwIfAborted(o.signal, at)
+    if (this.closed) throw new HubError('CLOSED', 'The azure store is closed.', { at })
     const leave = await this.#gate.enter(o.signal)
     const late = new AbortController()
     let timer: NodeJS.Timeout | undefined

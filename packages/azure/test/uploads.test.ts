@@ -193,7 +193,16 @@ describe('connections', () => {
     expect(proxy.connections.open).toBeGreaterThanOrEqual(10)
     for (const { body } of held) await body.cancel()
     await expect.poll(() => proxy.connections.open, { timeout: 60_000 }).toBeLessThanOrEqual(open)
+    // Larger than what is on its way between here and there.
+    await blobs.write('large', bytesOf(12 * 1024 * KIB))
+    const { body } = await blobs.read('large')
+    const reader = body.getReader()
+    await reader.read()
     await blobs.close()
+    const readOn = async () => {
+      while (!(await reader.read()).done);
+    }
+    await expect(readOn()).rejects.toMatchObject({ code: 'CLOSED' })
     await expect.poll(() => proxy.connections.open, { timeout: 60_000 }).toBe(0)
   })
 })

@@ -67,11 +67,13 @@ class S3Blobs implements BlobDriver {
 
   async open(o: Call): Promise<Readonly<BlobCan> | undefined> {
     throwIfAborted(o.signal)
+    this.#bucket.requests.closed = false
     if (!this.#bucket.settings.probe) return undefined
     return { ...CAN, ...(await probe(this.#bucket, o)) }
   }
 
   async close(): Promise<void> {
+    this.#bucket.requests.closed = true
     if (this.#ownClient) this.#bucket.requests.client.destroy()
   }
 

@@ -6,7 +6,7 @@ import type {
   ServiceInputTypes,
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
-import { type Call, Gate, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
+import { type Call, Gate, HubError, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
 import { SOCKETS } from './client.ts'
 import { kindOfNodeError, S3Failure } from './failure.ts'
 
@@ -57,6 +57,8 @@ export class Requests {
   readonly #given: boolean
   /** Whom the last request went to; for errors that come before any. */
   #host: string
+  /** A body that is read on after `close` must not open connections that nobody closes. */
+  closed = false
 
   /** @param given The client is the caller's, whose settings may make the SDK compute checksums of its own. */
   constructor(client: S3Client, timeout: number, host: string, given: boolean) {
@@ -77,6 +79,7 @@ export class Requests {
     command: Command<I, O>,
     o: SendOptions,
   ): Promise<Reply<O>> {
+    if (this.closed) throw new HubError('CLOSED', 'The s3 store is closed.', { at: { scheme: 's3', op: 'read' } })
     const release = await this.#gate.enter(o.signal)
     let held = false
     try {

@@ -191,6 +191,21 @@ await serverSuite(
       expect([info.size, await new Response(body).text()]).toEqual([5, 'hello'])
     })
 
+    it('a body that is read on after close is CLOSED, and opens no connection', async () => {
+      const store = await open()
+      // Larger than what is on its way between here and there.
+      await store.write('k', randomBytes(12 * MIB))
+      const { body } = await store.read('k')
+      const reader = body.getReader()
+      await reader.read()
+      await store.close()
+      const readOn = async () => {
+        while (!(await reader.read()).done);
+      }
+      await expect(readOn()).rejects.toMatchObject({ code: 'CLOSED' })
+      await expect.poll(() => proxy.connections.open, { timeout: 60_000 }).toBe(0)
+    })
+
     it('a copy in parts that fails asks for no more parts', async () => {
       await open()
       const client = new S3Client({ ...servers.access, forcePathStyle: true })
