@@ -62,7 +62,7 @@ export class Changes {
       })
       if (taken !== null) return taken
     }
-    throw contended('takeOne', coll)
+    throw contended('takeOne', coll, true)
   }
 
   async update(coll: string, where: Predicate, change: Change): Promise<number> {
@@ -129,7 +129,7 @@ export class Changes {
       if (missed.length === 0) return progress.done
       pending = { $and: [filter, { _id: { $in: missed } }] }
     }
-    throw contended('update', coll)
+    throw contended('update', coll, progress.done === 0)
   }
 
   #changed(coll: string, op: string, doc: Doc, change: Change): Doc {
@@ -182,9 +182,10 @@ function withoutId(doc: Doc): Document {
   return rest
 }
 
-function contended(op: string, coll: string): HubError {
+/** @param retryable Not once some of several documents are changed. */
+function contended(op: string, coll: string, retryable: boolean): HubError {
   return new HubError('CONFLICT', `Documents of ${coll} kept changing while ${op} worked on them; try again.`, {
     at: { scheme: 'mongodb', op, target: coll },
-    retryable: true,
+    retryable,
   })
 }

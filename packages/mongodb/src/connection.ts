@@ -249,12 +249,7 @@ export class Connection {
   }
 
   #context(): ErrorContext {
-    return {
-      place: this.place,
-      timeout: this.timeout,
-      opened: this.#held !== undefined,
-      retriesWrites: this.retriesWrites,
-    }
+    return { place: this.place, timeout: this.timeout }
   }
 }
 

@@ -6,10 +6,6 @@ export interface ErrorContext {
   readonly place: string
   /** ms. */
   readonly timeout: number
-  /** Whether the server had been reached before. */
-  readonly opened: boolean
-  /** Whether the MongoDB driver itself repeats a write whose reply was lost. */
-  readonly retriesWrites: boolean
 }
 
 /** Error codes of the server: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml */
@@ -277,10 +273,8 @@ export function mapMongoError(failure: unknown, at: ErrorPlace, context: ErrorCo
       `The server at ${place} speaks a version of MongoDB's protocol that the driver does not: ${error.message}`,
       { reason: 'SERVER_VERSION' },
     )
-  if (
-    WRITES.has(at.op) &&
-    (isReplyLost(error) || (name === 'MongoServerSelectionError' && context.opened && context.retriesWrites))
-  )
+  // Of one request; what the driver's repetitions leave open is the caller's to know (`Connection.doubt`).
+  if (WRITES.has(at.op) && isReplyLost(error))
     return make(
       'UNKNOWN',
       `The reply of MongoDB at ${place} to ${at.op}${on(at)} was lost; whether it was done is not known. Read back before you repeat it.`,

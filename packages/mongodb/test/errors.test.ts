@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { expect, it } from 'vitest'
 import { mapMongoError } from '../src/errors.ts'
 
-const context = { place: '127.0.0.1/db', timeout: 1000, opened: true, retriesWrites: true }
+const context = { place: '127.0.0.1/db', timeout: 1000 }
 
 /** What Node says of a write on a socket that the other side has closed. */
 async function writtenAfterClose(): Promise<unknown> {

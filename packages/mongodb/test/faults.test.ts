@@ -108,6 +108,25 @@ for (const standalone of [true, false]) {
       expect(await counts()).toEqual([1, 1, 1.5, 1.5])
     })
 
+    it('a write to a server that is known to be away is UNAVAILABLE: it was never sent', async () => {
+      const index = open(700)
+      await index.insert('c', [{ _id: 'a', n: 0 }])
+      await proxy.refuse()
+      proxy.cutAll()
+      await expect(index.count('c', where({}))).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+      const one = where({ _id: 'a' })
+      const calls = [
+        () => index.takeOne('c', one, { inc: { n: 1 } }),
+        () => index.update('c', one, { inc: { n: 1 } }),
+        () => index.insert('c', [{ _id: 'b' }]),
+        () => index.delete('c', one),
+      ]
+      for (const call of calls)
+        await expect(call()).rejects.toMatchObject({ code: 'UNAVAILABLE', reason: 'UNREACHABLE', retryable: true })
+      await proxy.accept()
+      expect(await index.top('c', where({}))).toMatchObject({ _id: 'a', n: 0 })
+    })
+
     if (!standalone)
       it('a transaction that never came to its commit is not done, and says so', async () => {
         const index = open(1500)

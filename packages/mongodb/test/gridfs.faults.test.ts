@@ -62,6 +62,33 @@ for (const [name, options] of SERVERS) {
       away.off()
     })
 
+    it('a body whose server is silent ends at once when it is aborted; a listing waits for it no longer than a look', async () => {
+      await using side = new Side(server, (url) => `${proxy.through(url)}?directConnection=true`)
+      const [reading, looking, listing] = [5000, 1000, 1000].map((timeout) => side.store({ timeout })) as [
+        BlobStore,
+        BlobStore,
+        BlobStore,
+      ]
+      await reading.write('a', noise(200 * KIB))
+      await looking.stat('a')
+      await all(listing.list(''))
+      const stop = new AbortController()
+      const { body } = await reading.read('a', { signal: stop.signal })
+      proxy.blackHole()
+      const piece = body.getReader().read()
+      setTimeout(() => stop.abort(), 100)
+      await expect(piece).rejects.toMatchObject({ code: 'ABORTED' })
+      const took = async (call: Promise<unknown>) => {
+        const began = performance.now()
+        await expect(call).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true })
+        return performance.now() - began
+      }
+      const look = await took(looking.stat('a'))
+      expect(await took(all(listing.list('')))).toBeLessThan(3 * look)
+      proxy.restore()
+      proxy.cutAll()
+    })
+
     it('every reply lost once, or request cut, one after the other: each write, replacement and delete succeeds, and nothing is left over', async () => {
       for (const fault of [loseReply('reset'), loseReply('close'), resetRequest(0)]) {
         for (const operation of ['insert', 'update', 'delete', 'find']) {

@@ -130,6 +130,17 @@ for (const [name, options] of SERVERS) {
       expect(await side.collection('files').distinct('filename')).toEqual(['a/k', 'b/c/l'])
     })
 
+    it('a row without sizes is INTEGRITY, not a short body', async () => {
+      await using side = new Side(server)
+      const blobs = side.store()
+      for (const fields of [{ chunkSize: 0 }, { chunkSize: null }, { length: -1 }, { length: 'many' }]) {
+        await blobs.write('a', noise(150 * KIB))
+        await side.collection('keys').updateOne({ _id: 'a' }, { $set: fields })
+        await expect(blobs.bytes('a')).rejects.toMatchObject({ code: 'INTEGRITY' })
+        await expect(blobs.read('a')).rejects.toMatchObject({ code: 'INTEGRITY' })
+      }
+    })
+
     it('a damaged file is INTEGRITY, naming the chunk: missing, too short, too long', async () => {
       await using side = new Side(server)
       const blobs = side.store()

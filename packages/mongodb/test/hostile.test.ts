@@ -95,7 +95,7 @@ describe('a password with characters that should have been encoded', () => {
 })
 
 describe('errors', () => {
-  const context = { place: 'host/db', timeout: 1000, opened: true, retriesWrites: false }
+  const context = { place: 'host/db', timeout: 1000 }
   const told = (error: Error, op = 'insert') => mapMongoError(error, { scheme: 'mongodb', op }, context)
   const ofServer = (code: number, errmsg: string) => new MongoServerError({ ok: 0, code, errmsg, message: errmsg })
 

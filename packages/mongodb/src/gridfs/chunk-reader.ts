@@ -1,4 +1,4 @@
-import { type ErrorPlace, HubError, retrying, throwIfAborted } from '@tensorhub/core'
+import { abortError, type ErrorPlace, HubError, retrying, throwIfAborted } from '@tensorhub/core'
 import { reading } from '../reads.ts'
 import type { Collections, KeyRow } from './collections.ts'
 import { REQUEST_BYTES } from './collections.ts'
@@ -64,10 +64,19 @@ export class ChunkReader {
     const ahead: Promise<Uint8Array>[] = []
     let next = offset
     let width = 1
+    const { signal, at } = call
+    let forget = (): void => undefined
     return new ReadableStream<Uint8Array>(
       {
+        // At once, and not when the server has answered.
+        start: (controller) => {
+          if (signal === undefined) return
+          const onAbort = () => controller.error(abortError(signal, at))
+          signal.addEventListener('abort', onAbort, { once: true })
+          forget = () => signal.removeEventListener('abort', onAbort)
+        },
         pull: async (controller) => {
-          throwIfAborted(call.signal, call.at)
+          throwIfAborted(signal, at)
           while (ahead.length < width && next < end) {
             const to = Math.min(end, (Math.floor(next / each) + 1) * each)
             const piece = this.#piece(row, next, to, call)
@@ -78,11 +87,14 @@ export class ChunkReader {
           }
           width = Math.min(2 * width, widest)
           const piece = await ahead.shift()
-          if (piece === undefined) controller.close()
-          else controller.enqueue(piece)
+          if (signal?.aborted) return
+          if (piece !== undefined) return controller.enqueue(piece)
+          forget()
+          controller.close()
         },
         // Requests on their way are of one reply each and end by themselves: no cursor stays open.
         cancel: () => {
+          forget()
           ahead.length = 0
           next = end
         },

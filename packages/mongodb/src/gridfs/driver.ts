@@ -8,6 +8,7 @@ import {
   HubError,
   isHubError,
   type Precondition,
+  pause,
   StoreClock,
   throwIfAborted,
   uploadInParts,
@@ -47,6 +48,9 @@ const CLOCK_AGE = 60_000
 const ALIVE_MS = 60_000
 /** How often bytes in memory are sent again when the server did not answer their commit and had not done it. */
 const UPLOADS = 3
+/** How often a listing goes on without having got a row, with waits of up to 0.05, 0.1, 0.2 … s. */
+const LISTINGS = 8
+const LISTING_MS = 25
 /** How often a read starts anew when its blob was replaced. */
 const READS = 4
 
@@ -246,6 +250,7 @@ export class GridFsBlobs implements BlobDriver {
     const whole = this.#bucket.prefix + prefix
     let after = o.after === undefined ? undefined : this.#bucket.prefix + o.after
     let left = o.limit ?? Number.POSITIVE_INFINITY
+    let since = performance.now()
     for (let failures = 0; left > 0; ) {
       throwIfAborted(o.signal)
       const cursor = this.#it.collections.keys.find(
@@ -264,12 +269,15 @@ export class GridFsBlobs implements BlobDriver {
           after = row._id
           failures = 0
           left--
+          // Not how long the consumer took.
+          since = performance.now()
         }
         return
       } catch (error) {
         // A cursor that the server dropped, because its consumer was slow (code 43) or the server went away, is made anew from where it was.
         const passing = isAmbiguous(error) || (error as { readonly code?: number }).code === CURSOR_NOT_FOUND
-        if (!passing || ++failures >= READS) throw error
+        if (!passing || ++failures >= LISTINGS || performance.now() - since > this.#connection.timeout) throw error
+        await pause(Math.random() * LISTING_MS * 2 ** failures, o.signal)
       } finally {
         await cursor.close()
       }
@@ -362,6 +370,12 @@ export class GridFsBlobs implements BlobDriver {
     const at = this.#at(op, key)
     if (row === null)
       throw new HubError('NOT_FOUND', `There is no blob '${key}' in bucket '${this.#bucket.name}'.`, { at })
+    if (!(row.chunkSize >= 1 && row.length >= 0))
+      throw new HubError(
+        'INTEGRITY',
+        `The row of blob '${key}' in '${keys.namespace}' is damaged: chunks of ${row.chunkSize} bytes, ${row.length} in all.`,
+        { at },
+      )
     if (version !== undefined && row.file.toHexString() !== version)
       throw new HubError('CONFLICT', `Blob '${key}' has another version by now.`, { at })
     return row
