@@ -34,6 +34,8 @@ export interface HubParts {
   /** Where the stores are, without secrets. */
   readonly place: string
   readonly stamps: Stamps
+  /** The stores are another hub's, which alone closes them. */
+  readonly lent?: true
   /** The original's connection parameters, where they were given. */
   readonly server?: {
     readonly ip: string
@@ -123,7 +125,7 @@ export class TensorHub extends OriginalApi implements AsyncDisposable {
     this.datasets = new Datasets(context, 'datasets', deleted)
     this.models = new Models(context, 'models', deleted)
     this.logs = new Logs(context, 'logs')
-    this.tasks = new Tasks(context, (task) => new TensorHub({ ...parts, task, collect: false }), deleted)
+    this.tasks = new Tasks(context, (task) => new TensorHub({ ...parts, task, collect: false, lent: true }), deleted)
   }
 
   #context(): HubContext {
@@ -244,6 +246,8 @@ export class TensorHub extends OriginalApi implements AsyncDisposable {
     await this.tasks.close()
     await this.#background.close()
     await this.#streams.close()
+    // A handler that closes its task's hub must not take the stores from under its runner.
+    if (this.#parts.lent === true) return
     const results = await Promise.allSettled([this.#parts.index.close(), this.#parts.blobs.close()])
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason

@@ -56,6 +56,7 @@ export class ScriptProcess {
   #message: FromChild | undefined
   #killing: NodeJS.Timeout | undefined
   #ended = false
+  #thrown: { readonly error: unknown } | undefined
 
   constructor(onOutput: ((text: string) => void) | undefined) {
     const bootstrap = fileURLToPath(
@@ -99,7 +100,8 @@ export class ScriptProcess {
       })
       child.once('close', (code, signal) => {
         clearTimeout(drain)
-        resolve({ message: this.#message, code, signal, output: this.#output.text() })
+        if (this.#thrown !== undefined) reject(this.#thrown.error)
+        else resolve({ message: this.#message, code, signal, output: this.#output.text() })
       })
     })
     // Whoever waits for the end is told; before the script is run nobody may wait yet.
@@ -112,12 +114,24 @@ export class ScriptProcess {
         this.#output.push(piece)
         const text = onOutput === undefined ? '' : decoder.write(piece)
         free(piece)
-        if (text !== '') onOutput?.(text)
+        if (text === '' || this.#thrown !== undefined) return
+        try {
+          onOutput?.(text)
+        } catch (error) {
+          // Thrown on from here it would end the whole runner, and with it its other tasks.
+          this.#thrown = { error }
+          this.kill()
+        }
       })
     }
     this.#listen(child.stdio[3] as Readable)
     // The child may be gone before it reads; its end says so.
     child.stdin?.on('error', () => undefined)
+  }
+
+  /** Whether the end is an error that the caller's own callback threw. */
+  get callbackFailed(): boolean {
+    return this.#thrown !== undefined
   }
 
   /** Runs the script that lies unpacked in `folder`. */

@@ -29,7 +29,7 @@ export interface TaskOutcome {
 export interface RunOptions extends Call {
   readonly order?: Order
   readonly scripts?: ScriptPolicy
-  /** Called with what the script prints, as it comes. */
+  /** Called with what the script prints, as it comes. What it throws ends the attempt, which does not count, and is thrown by the call. */
   readonly onOutput?: (text: string) => void
 }
 
@@ -108,16 +108,17 @@ class Run {
         attempt = attemptOf(end.message, end)
       } catch (error) {
         await ownership.stop()
-        return await this.#couldNotRun(error)
+        return await this.#couldNotRun(error, child?.callbackFailed === true)
       }
       await ownership.stop()
       return await this.#finish(ownership, attempt, interrupted)
     } finally {
       signal?.removeEventListener('abort', onAbort)
-      await ownership.stop()
       // One that never was given a script, or is being ended: gone before its folder is.
       child?.kill()
       await removeFolder(this.#context.workDir, doc)
+      // Last: it may throw.
+      await ownership.stop()
     }
   }
 
@@ -130,6 +131,8 @@ class Run {
     const stop = new AbortController()
     const signal = this.#o.signal ? AbortSignal.any([stop.signal, this.#o.signal]) : stop.signal
     let progress: unknown
+    const { onOutput } = this.#o
+    let thrown: { readonly error: unknown } | undefined
     const ownership = new Ownership(this.#protocol, this.#claim, {
       progress: () => progress,
       cancelled: () => stop.abort(new Error('the task was cancelled')),
@@ -140,13 +143,29 @@ class Run {
       if (ownership.state === 'lost') return await this.#lost({})
       if (ownership.state === 'cancelled')
         return this.#ended(await this.#protocol.cancelRunning(this.#claim, ''), CANCELLED)
+      if (this.#o.signal?.aborted) return this.#ended(await this.#protocol.release(this.#claim), RELEASED)
       const { message, output } = await runHandler(handler, doc, hubOfTask({ id: doc._id, epoch: doc.epoch }), signal, {
         progress: (value) => {
           progress = value
         },
-        ...(this.#o.onOutput === undefined ? {} : { output: this.#o.onOutput }),
+        ...(onOutput === undefined
+          ? {}
+          : {
+              output: (text) => {
+                try {
+                  if (thrown === undefined) onOutput(text)
+                } catch (error) {
+                  thrown = { error }
+                  stop.abort(error)
+                }
+              },
+            }),
       })
       await ownership.stop()
+      if (thrown !== undefined) {
+        await this.#protocol.release(this.#claim)
+        throw (thrown as { readonly error: unknown }).error
+      }
       const interrupted = this.#o.signal?.aborted === true && message.kind === 'error'
       return await this.#finish(ownership, attemptOf(message, { code: 0, signal: null, output }), interrupted)
     } finally {
@@ -203,9 +222,9 @@ class Run {
   }
 
   /** The script was not run to an end: its bytes are damaged or were altered, or this machine could not run it. */
-  async #couldNotRun(cause: unknown): Promise<TaskOutcome> {
+  async #couldNotRun(cause: unknown, ofCaller: boolean): Promise<TaskOutcome> {
     const nothing = { result: {}, output: '' }
-    if (!isHubError(cause) || NOT_THE_TASKS.includes(cause.code)) {
+    if (ofCaller || !isHubError(cause) || NOT_THE_TASKS.includes(cause.code)) {
       await this.#protocol.release(this.#claim)
       throw cause
     }

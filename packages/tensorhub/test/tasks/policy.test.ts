@@ -3,6 +3,7 @@ import { memoryBlobs, memoryIndex } from '@tensorhub/memory'
 import { describe, expect, it } from 'vitest'
 import { TensorHub } from '../../src/index.ts'
 import type { ScriptPolicy } from '../../src/tasks/script-policy.ts'
+import type { Task } from '../../src/tasks/task.ts'
 import { sameHub, temporaryFolder, temporaryHub } from '../temporary-hub.ts'
 import { script, scriptFolder } from './script-folder.ts'
 
@@ -148,6 +149,48 @@ describe('a policy', { timeout: 60_000 }, () => {
       export default async () => ({ ...(await import(name)) })`)
     await hub.createTask('t', own)
     expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished', result: { made: 1 } })
+  })
+})
+
+describe('a handler', { timeout: 60_000 }, () => {
+  it('that closes its hub closes it for itself alone', async () => {
+    const hub = await temporaryHub()
+    await hub.createTask('t', await script('export default () => ({})'))
+    const handlers = {
+      t: async (task: Task) => {
+        await using own = task.hub
+        await own.logs.save('x')
+        await own.close()
+        return { after: await own.logs.count().catch((error) => error.code) }
+      },
+    }
+    expect(await hub.runTopTask('t', { scripts: { handlers } })).toMatchObject({
+      status: 'finished',
+      result: { after: 'CLOSED' },
+    })
+    expect(await hub.logs.count()).toBe(1)
+  })
+
+  it('does not begin where the runner was asked to stop while it claimed the task', async () => {
+    const stop = new AbortController()
+    const index = memoryIndex()
+    const { takeOne } = index
+    index.takeOne = (...args) => {
+      stop.abort()
+      return takeOne.apply(index, args)
+    }
+    await using hub = await TensorHub.connect({ index, blobs: memoryBlobs(), projectName: 'p' })
+    await hub.createTask('t', await script('export default () => ({})'))
+    let begun = false
+    const handlers = {
+      t: () => {
+        begun = true
+      },
+    }
+    const run = await hub.runTopTask('t', { scripts: { handlers }, signal: stop.signal })
+    expect(run).toMatchObject({ status: 'retrying', error: { code: 'RELEASED' } })
+    expect(begun).toBe(false)
+    expect(await hub.tasks.top()).toMatchObject({ status: 'pending', attempts: 0 })
   })
 })
 

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { HubError } from '@tensorhub/core'
 import { describe, expect, it } from 'vitest'
+import type { Task } from '../../src/tasks/task.ts'
 import { sameHub, temporaryHub } from '../temporary-hub.ts'
 import { script, scriptFolder } from './script-folder.ts'
 
@@ -110,6 +112,16 @@ describe('a script', { timeout: 60_000 }, () => {
     expect(await hub.findTopModel('mlp')).toEqual({ w: new Float32Array([6]) })
     for (const record of [await hub.models.top(), await hub.logs.top()])
       expect(record?.['task']).toEqual({ id: task._id, epoch: 1 })
+  })
+
+  it('cancels and deletes tasks as the first it does with its hub', async () => {
+    const hub = await temporaryHub()
+    for (const what of ['cancel', 'delete', 'requeue'])
+      await hub.createTask(what, await script(`export default ({ hub }) => hub.tasks.${what}({ task_name: 'other' })`))
+    await hub.createTask('other', await script('export default () => ({})'))
+    expect(await hub.runTopTask('cancel')).toMatchObject({ status: 'finished', result: { documents: 1 } })
+    expect(await hub.runTopTask('requeue')).toMatchObject({ status: 'finished', result: { documents: 1 } })
+    expect(await hub.runTopTask('delete')).toMatchObject({ status: 'finished', result: { documents: 1 } })
   })
 
   it('that lacks a result fails, naming the key, and keeps the rest', async () => {
@@ -232,6 +244,23 @@ describe('a script', { timeout: 60_000 }, () => {
     expect(pieces.join('')).toBe('näïve ✓ { epoch: 1 } done\n')
     expect(pieces.length).toBeGreaterThan(1)
     expect((await hub.tasks.top())?.['output']).toBe('näïve ✓ { epoch: 1 } done\n')
+  })
+
+  it('whose output makes the callback throw is ended and given back, uncounted; the call throws it', async () => {
+    const hub = await temporaryHub()
+    await hub.createTask(
+      't',
+      await script("console.log('a'); export default () => new Promise((r) => setTimeout(r, 1e9))"),
+    )
+    const mine = new HubError('INVALID', 'mine', { at: { scheme: 'test', op: 'onOutput' } })
+    const onOutput = () => {
+      throw mine
+    }
+    expect(await hub.runTopTask('t', { onOutput }).catch((error) => error)).toBe(mine)
+    expect(await hub.tasks.top()).toMatchObject({ status: 'pending', attempts: 0, infra_failures: 0, claim: null })
+    const handlers = { t: ({ log }: Task) => log('b') }
+    expect(await hub.runTopTask('t', { onOutput, scripts: { handlers } }).catch((error) => error)).toBe(mine)
+    expect(await hub.tasks.top()).toMatchObject({ status: 'pending', attempts: 0, infra_failures: 0, claim: null })
   })
 
   it('is given back, uncounted, when its hub closes', async () => {
