@@ -27,7 +27,7 @@ export interface RunTopOptions extends Call {
   readonly sort?: SortInput
   /** Which scripts may run; the hub's own setting unless given. */
   readonly scripts?: ScriptPolicy
-  /** Called with what the script prints, as it comes. */
+  /** Called with what the script prints, as it comes. What it throws ends the attempt, which does not count, and is thrown by the call. */
   readonly onOutput?: (text: string) => void
 }
 
@@ -253,7 +253,9 @@ export class Tasks extends Namespace<TaskRecord> {
     const op = this.op('cancel')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
-    const documents = await this.#protocol.cancel(this.confine(this.parseMutation(filter, op)), callOf(options))
+    const where = this.confine(this.parseMutation(filter, op))
+    await this.context.ready(callOf(options))
+    const documents = await this.#protocol.cancel(where, callOf(options))
     this.context.changes.dispatchEvent(new Event('tasks'))
     return { documents }
   }
@@ -268,13 +270,17 @@ export class Tasks extends Namespace<TaskRecord> {
     return { documents }
   }
 
-  /** Deletes matching tasks; running ones are cancelled first, and their runners' late commits find nothing. @throws INVALID for an empty filter. */
+  /**
+   * Deletes matching tasks, also running ones: their runners learn of it by the next heartbeat and end the script, and late commits find nothing.
+   *
+   * @throws INVALID for an empty filter.
+   */
   async delete(filter: FilterInput<TaskRecord>, options?: Call): Promise<{ documents: number }> {
     const op = this.op('delete')
     this.context.assertOpen(op)
     checkOptions(options, ['signal'], op)
+    // In one step. Cancelled first, tasks would no longer match a filter that names their status, and stay.
     const where = this.confine(this.parseMutation(filter, op))
-    await this.#protocol.cancel(where, callOf(options))
     const documents = await this.context.index.delete('tasks', where, callOf(options))
     this.context.changes.dispatchEvent(new Event('tasks'))
     if (documents > 0) this.#deleted()

@@ -110,6 +110,15 @@ describe('cancelling', { timeout: 60_000 }, () => {
     expect(await hub.tasks.count()).toBe(0)
   })
 
+  it('deleting by status deletes what has it, and changes nothing else', async () => {
+    const hub = await temporaryHub()
+    const path = await script('export default () => ({})')
+    for (const n of [1, 2]) await hub.createTask('t', path, { n })
+    expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished' })
+    expect(await hub.tasks.delete({ status: 'pending' })).toEqual({ documents: 1 })
+    expect(await hub.tasks.find().toArray()).toMatchObject([{ n: 1, status: 'finished' }])
+  })
+
   it('a runner that is asked to stop gives the attempt back', async () => {
     const hub = await temporaryHub()
     const mark = join(hub.folder, 'work', 'mark')
