@@ -2,6 +2,7 @@ import type { Manifest, Progress } from '@tensorhub/content'
 import type { Call, Doc, Predicate, Value } from '@tensorhub/core'
 import type { HubContext } from '../context.ts'
 import { CONTENT_COLLECTIONS, type Collection, checkTags } from '../documents/collections.ts'
+import { isId } from '../documents/ids.ts'
 import type { ContentRecord } from '../documents/record.ts'
 import { callOf, checkOptions, type FilterInput } from './arguments.ts'
 import { Handle } from './handle.ts'
@@ -131,9 +132,4 @@ export abstract class ContentNamespace<R extends ContentRecord, D = unknown> ext
       ...(base === undefined ? {} : { base }),
     })) as Doc as R
   }
-}
-
-/** ULIDs of the hub, and the ids of tasks with an idempotency key. */
-function isId(text: string): boolean {
-  return /^[0-9A-HJKMNP-TV-Z]{26}$/.test(text) || /^k-[0-9a-f]{64}$/.test(text)
 }

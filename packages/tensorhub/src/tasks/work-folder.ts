@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, realpath, rm, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { HubError } from '@tensorhub/core'
+import { isId } from '../documents/ids.ts'
 import type { TaskRecord, TaskScript } from './document.ts'
 import { hashOfFiles, sha256 } from './script-files.ts'
 
@@ -8,7 +9,7 @@ import { hashOfFiles, sha256 } from './script-files.ts'
  * Writes a script's files to `<workDir>/<task>/<epoch>/`, where no one else can (mode 0700), and makes sure that they are what the task says.
  *
  * @returns the folder, without symbolic links in its path: Node names modules so.
- * @throws INTEGRITY (reason SCRIPT_HASH) when a file does not hash to what the task names; STORAGE_FULL or DENIED when this machine cannot hold them.
+ * @throws INTEGRITY (reason SCRIPT_HASH) when a file does not hash to what the task names, or the task's id is no id; STORAGE_FULL or DENIED when this machine cannot hold them.
  */
 export async function unpack(
   workDir: string,
@@ -17,6 +18,9 @@ export async function unpack(
   files: Readonly<Record<string, Uint8Array>>,
 ): Promise<string> {
   checkScript(script, files)
+  // Who can write tasks may not be allowed to run scripts: an id with steps in it would name another folder of this machine, which is emptied.
+  if (!isId(task._id))
+    throw altered(`The task's id '${task._id.slice(0, 100)}' is none that a hub gives; it was altered.`, script)
   const wanted = folderOf(workDir, task)
   try {
     await rm(wanted, { recursive: true, force: true })
@@ -40,6 +44,7 @@ export async function unpack(
 
 /** Removes an attempt's folder, and the task's and the hub's when that was the last. What cannot go now is left to {@link sweepWork}. */
 export async function removeFolder(workDir: string, task: Pick<TaskRecord, '_id' | 'epoch'>): Promise<void> {
+  if (!isId(task._id)) return
   try {
     await rm(folderOf(workDir, task), { recursive: true, force: true, maxRetries: 2 })
     await rmdir(join(workDir, task._id))
@@ -62,7 +67,7 @@ export async function sweepWork(
   find: (id: string) => Promise<Pick<TaskRecord, 'status' | 'epoch'> | undefined>,
 ): Promise<void> {
   for (const id of await entriesOf(workDir)) {
-    if (!/^(k-[0-9a-f]{64}|[0-9A-HJKMNP-TV-Z]{26})$/.test(id)) continue // Not made by a hub.
+    if (!isId(id)) continue // Not made by a hub.
     // Listed before the document is read: an attempt that begins meanwhile is not in the list, or is running in the document.
     const epochs = await entriesOf(join(workDir, id))
     const task = await find(id)

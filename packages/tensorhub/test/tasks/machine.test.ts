@@ -1,6 +1,8 @@
-import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { type Doc, IndexStore } from '@tensorhub/core'
 import { memoryBlobs, memoryIndex } from '@tensorhub/memory'
+import { sqlite } from '@tensorhub/sqlite'
 import { afterEach, describe, expect, it } from 'vitest'
 import { TensorHub } from '../../src/index.ts'
 import { smallDisk } from '../faults/small-disk.ts'
@@ -10,6 +12,11 @@ import { waitUntil } from './wait-until.ts'
 
 const UNTOUCHED = { status: 'pending', attempts: 0, infra_failures: 0, claim: null }
 const node = process.execPath
+
+/** How many processes this one has under way. */
+function processes(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'ProcessWrap').length
+}
 
 afterEach(() => {
   process.execPath = node
@@ -162,6 +169,33 @@ describe('folders of scripts', { timeout: 120_000 }, () => {
     await writeFile(flag, '')
     expect(await run).toMatchObject({ status: 'finished', result: { there: true, of: 0 } })
     await Promise.all(hubs.map((hub) => hub.close()))
+  })
+
+  it('are in the folder for scripts, whatever id a task was given: one with steps in it is never unpacked', async () => {
+    const hub = await temporaryHub()
+    const precious = await scriptFolder({ '1/file': 'kept' })
+    const { script: allowed } = await hub.createTask('t', await script('export default () => ({ a: 1 })'))
+    await using direct = new IndexStore(sqlite({ file: join(hub.folder, 'index.db') }))
+    const [task] = (await hub.tasks.find().toArray()) as Doc[]
+    await hub.deleteTasks()
+    await direct.insert('tasks', [{ ...(task as Doc), _id: relative(join(hub.folder, 'work'), precious('')) }])
+    const scripts = { hashes: [allowed.sha256] }
+    expect(await hub.runTopTask('t', { scripts })).toMatchObject({
+      status: 'failed',
+      error: { code: 'SCRIPT_HASH', message: expect.stringContaining('id') },
+    })
+    expect(await readFile(precious('1/file'), 'utf8')).toBe('kept')
+  })
+
+  it('and processes go also where the heartbeats end by a defect', async () => {
+    const hub = await temporaryHub()
+    await hub.createTask('t', await script('export default () => ({ a: 1 })'))
+    await using direct = new IndexStore(sqlite({ file: join(hub.folder, 'index.db') }))
+    await direct.update('tasks', { op: 'everything' }, { set: { lease_ms: 'damaged' } })
+    const before = processes()
+    await expect(hub.runTopTask('t')).rejects.toThrow(RangeError)
+    await waitUntil(() => processes() === before, 'the end of the process')
+    await expect(readdir(join(hub.folder, 'work'))).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
   it('that a script made hard to remove change nothing in its outcome', async () => {
