@@ -26,10 +26,10 @@ describe('an embedded hub collects by itself', () => {
     const documents = new Map()
     const bytes = new Map<string, never>()
     const index = openIndex(memoryIndex(documents))
-    const at = async (hours: number, collect = true) => {
+    const at = async (hours: number, collect = true, blobs = memoryBlobs(bytes)) => {
       const calls: string[] = []
       const driver = listening(shiftedClock(memoryIndex(documents), hours * HOUR), calls)
-      const hub = await TensorHub.connect({ index: driver, blobs: memoryBlobs(bytes), projectName: 'p', collect })
+      const hub = await TensorHub.connect({ index: driver, blobs, projectName: 'p', collect })
       return { hub, calls }
     }
     const states = async () => {
@@ -71,6 +71,36 @@ describe('an embedded hub collects by itself', () => {
     await until(() => bytes.size === 0)
     await until(async () => (await states()).length === 0)
     await fourth.hub.close()
+  })
+
+  it('also where each process only deletes and ends: a pass is let end, and one that is stopped does not use up the day', async () => {
+    const { at, bytes } = stores()
+    const first = await at(0)
+    await first.hub.saveDataset(noise(LARGE, 1), 'a')
+    for (const name of ['b', 'c', 'd', 'e']) await first.hub.saveDataset(0, name)
+    await first.hub.close()
+    const short = async (hours: number, name: string) => {
+      const { hub, calls } = await at(hours)
+      await hub.deleteDatasets(name)
+      await hub.close()
+      return calls
+    }
+    await short(60, 'a') // Condemns.
+    await short(90, 'b') // Frees.
+    expect(bytes.size).toBe(0)
+    const blobs = memoryBlobs(bytes)
+    let listed = false
+    blobs.list = async function* (_prefix, { signal }) {
+      listed = true
+      await new Promise((_, fail) => signal?.addEventListener('abort', () => fail(signal.reason)))
+    }
+    const held = await at(120, true, blobs)
+    await held.hub.deleteDatasets('c')
+    await held.hub.close()
+    expect(listed).toBe(true)
+    const passes = (calls: readonly string[]) => calls.includes('find _chunks')
+    expect(passes(await short(120.5, 'd'))).toBe(false)
+    expect(passes(await short(121.5, 'e'))).toBe(true)
   })
 
   it('not when it was told not to, nor without a delete', async () => {
