@@ -58,8 +58,10 @@ export interface Reading {
 export function parseInput(input: UncheckedFilter | undefined, reading: Reading): ParsedFilter {
   if (typeof input !== 'string') {
     if (input === null) throw refused(reading, 'null is no filter; give {} or leave it out for every record.', '')
+    // First what bounds its depth.
+    const where = parseFilter(input ?? {})
     refuseTwins(reading, input)
-    return { where: parseFilter(input ?? {}), sort: [] }
+    return { where, sort: [] }
   }
   const query = input.startsWith('hub://') ? fromUri(input, reading) : fromText(input, reading)
   refuseTwins(reading, query.filter)

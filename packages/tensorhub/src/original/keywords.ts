@@ -26,8 +26,8 @@ export type NamedArguments<K, Name extends string> =
 /** How one method reads its arguments. */
 interface Shape {
   readonly op: string
-  /** The camelCase name of the leading name parameter, e.g. `datasetName`. */
-  readonly name: string
+  /** The camelCase name of the leading name parameter, e.g. `datasetName`; undefined where there is none. */
+  readonly name: string | undefined
   /** Options of this method beside the name; taken out of the keywords. */
   readonly options: readonly string[]
 }
@@ -83,7 +83,10 @@ export function readArguments(shape: Shape, args: readonly unknown[]): Parsed {
     }
   }
   if (name !== undefined && name !== null && (typeof name !== 'string' || name === '')) {
-    throw new HubError('INVALID', `${shape.op}: '${shape.name}' must be a non-empty string.`, { at, path: shape.name })
+    throw new HubError('INVALID', `${shape.op}: '${shape.name}' must be a non-empty string.`, {
+      at,
+      path: shape.name ?? 'name',
+    })
   }
   return { name, tags, options }
 }

@@ -173,17 +173,17 @@ export abstract class OriginalApi {
   async #saveLog(kind: string, op: string, tags: Keywords | undefined): Promise<LogRecord> {
     // The tags as they are where no option stands among them: logs come by the thousand.
     if (typeof tags === 'object' && tags !== null && !('signal' in tags)) return this.logs.save(kind, tags)
-    const read = readArguments({ op, name: '', options: ['signal'] }, [tags])
+    const read = readArguments({ op, name: undefined, options: ['signal'] }, [tags])
     return this.logs.save(kind, read.tags, transferOf(read.options))
   }
 
   async #findLogs(kind: string, op: string, filter: LogQuery | undefined): Promise<LogRecord[]> {
-    const read = readArguments({ op, name: '', options: ['signal', 'sort'] }, [filter])
+    const read = readArguments({ op, name: undefined, options: ['signal', 'sort'] }, [filter])
     return this.logs.find(filterOf('kind', kind, read.tags), sortOf(read.options)).toArray()
   }
 
   async #deleteLogs(kind: string, op: string, filter: Keywords | undefined): Promise<{ documents: number }> {
-    const read = readArguments({ op, name: '', options: ['signal'] }, [filter])
+    const read = readArguments({ op, name: undefined, options: ['signal'] }, [filter])
     return this.logs.delete(filterOf('kind', kind, read.tags), transferOf(read.options))
   }
 
@@ -205,7 +205,7 @@ export abstract class OriginalApi {
         { at: { scheme: 'hub', op: 'createTask' } },
       )
     const { tags, options } = readArguments(
-      { op: 'createTask', name: '', options: ['taskName', 'script', 'signal', ...SPEC_KEYS, ...REFUSED] },
+      { op: 'createTask', name: undefined, options: ['taskName', 'script', 'signal', ...SPEC_KEYS, ...REFUSED] },
       [undefined, more[0]],
     )
     const { taskName = name, script = path, signal, ...spec } = options
@@ -249,7 +249,7 @@ export abstract class OriginalApi {
     return (await this.tasks.unfinished(filterOf('task_name', name, tags), transferOf(options))) > 0
   }
 
-  /** Deletes matching tasks, running ones after they were cancelled; without arguments all of the project. */
+  /** Deletes matching tasks, also running ones, whose runners end them; without arguments all of the project. */
   async deleteTasks(...args: NamedArguments<FilterKeywords, 'taskName'>): Promise<{ documents: number }> {
     const { name, tags, options } = readArguments({ op: 'deleteTasks', name: 'taskName', options: ['signal'] }, args)
     return this.tasks.delete(deletionOf('task_name', name, tags), transferOf(options))

@@ -42,6 +42,27 @@ export function refusals(pair: StorePair): void {
       expect([await hub.datasets.count(), await hub.models.count(), await hub.logs.count()]).toEqual([0, 0, 0])
     })
 
+    it('a keyword without a name is no name: nothing is deleted or found by it', async () => {
+      const hub = await (await pair.create()).connect()
+      await hub.saveTrainingLog({ step: 1 })
+      for (const call of ['deleteTrainingLog', 'findTrainingLogs', 'saveTrainingLog'])
+        await expect(loose(hub)[call]?.({ '': 'x' }), call).rejects.toMatchObject({ code: 'INVALID' })
+      await expect(loose(hub)['createTask']?.('t', import.meta.filename, { '': 'x' })).rejects.toMatchObject({
+        code: 'INVALID',
+      })
+      expect(await hub.logs.count()).toBe(1)
+    })
+
+    it('a filter that is nested without end', async () => {
+      const hub = await (await pair.create()).connect()
+      let filter: object = { a: 1 }
+      for (let i = 0; i < 50_000; i++) filter = { $and: [filter] }
+      await expect(loose(hub).models['count']?.(filter)).rejects.toMatchObject({
+        code: 'INVALID',
+        message: expect.stringContaining('nested deeper'),
+      })
+    })
+
     it('what is reserved for tasks only is a free tag elsewhere', async () => {
       const hub = await (await pair.create()).connect()
       expect(await hub.saveModel(1, { dataset_name: 'mnist' })).toMatchObject({ dataset_name: 'mnist' })
