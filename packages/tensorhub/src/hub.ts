@@ -6,7 +6,7 @@ import { importOptional } from './connect/optional-package.ts'
 import type { CommonOptions, ConnectOptions } from './connect/options.ts'
 import type { HubContext } from './context.ts'
 import type { CopyEnd } from './copy/copy.ts'
-import { type CopyOptions, type CopyReceipt, checkCopyOptions, checkNamesStores } from './copy/options.ts'
+import { type CopyOptions, type CopyReceipt, checkCopyOptions, checkDestination } from './copy/options.ts'
 import { CONTENT_COLLECTIONS } from './documents/collections.ts'
 import type { Stamps } from './documents/stamps.ts'
 import { checkFlag, checkOptions } from './namespaces/arguments.ts'
@@ -198,7 +198,7 @@ export class TensorHub extends OriginalApi implements AsyncDisposable {
     throwIfAborted(options?.signal, at)
     if (typeof destination === 'object' && destination !== null && #parts in destination)
       return this.#copyTo(destination, options ?? {})
-    checkNamesStores(destination)
+    checkDestination(destination, this.projectName)
     const call: Call = options?.signal ? { signal: options.signal } : {}
     const own = { projectName: this.projectName, collect: false, ...call }
     const hub =

@@ -66,20 +66,32 @@ export function checkCopyOptions(options: CopyOptions | undefined): void {
 }
 
 /**
- * A destination that names no store would be looked for in the environment and in config files: the source, most likely.
+ * A destination that names no store would be looked for in the environment and in config files: the source, most likely. And one that names another
+ * project may be meant to rename it, which a copy does not.
  *
  * @throws INVALID
  */
-export function checkNamesStores(destination: unknown): void {
+export function checkDestination(destination: unknown, projectName: string): void {
   if (typeof destination === 'string') return
-  const { index, ip } = (typeof destination === 'object' && destination !== null ? destination : {}) as {
+  const {
+    index,
+    ip,
+    projectName: other,
+  } = (typeof destination === 'object' && destination !== null ? destination : {}) as {
     index?: unknown
     ip?: unknown
+    projectName?: unknown
   }
   if (index === undefined && ip === undefined)
     throw new HubError(
       'INVALID',
       'copyTo needs a destination: a folder or URL, { index, blobs }, { ip, … }, or an open hub of this copy of tensorhub.',
       { at: { scheme: 'hub', op: 'copyTo' }, path: 'destination' },
+    )
+  if (other !== undefined && other !== null && other !== projectName)
+    throw new HubError(
+      'INVALID',
+      `copyTo: documents keep their project, so the destination can have no projectName of its own; leave it out, or give '${projectName}'.`,
+      { at: { scheme: 'hub', op: 'copyTo' }, path: 'projectName' },
     )
 }

@@ -65,6 +65,7 @@ describe('copyTo refuses', () => {
     [undefined, undefined, 'destination'],
     [{}, undefined, 'destination'],
     [{ projectName: 'x' }, undefined, 'destination'],
+    [{ index: 'memory:', blobs: 'memory:', projectName: 'x' }, undefined, 'projectName'],
     ['memory:', { everything: true }, 'everything'],
     ['memory:', { projects: [] }, 'projects'],
     ['memory:', { projects: 'mine' }, 'projects'],
@@ -73,6 +74,25 @@ describe('copyTo refuses', () => {
   ])('%o with %o', async (destination, options, path) => {
     await using hub = await open(await newFolder())
     await expect(hub.copyTo(destination as never, options as never)).rejects.toMatchObject({ code: 'INVALID', path })
+  })
+
+  it('its own index also where another copy writes its nonce there at the same time', async () => {
+    const documents = new Map()
+    const blobs = memoryBlobs
+    await using hub = await TensorHub.connect({ index: memoryIndex(documents), blobs: blobs(), projectName: 'p' })
+    const shared = openIndex(memoryIndex(documents))
+    await shared.insert('_hub', [{ _id: 'copy', nonce: 'of an earlier copy' }])
+    const index = memoryIndex(documents)
+    const { takeOne } = index
+    let others = 2
+    index.takeOne = async (...args) => {
+      const taken = await takeOne.apply(index, args)
+      const where = { op: 'eq', path: ['_id'], value: 'copy' } as const
+      if (others-- > 0) await shared.takeOne('_hub', where, { set: { nonce: 'of another copy' } })
+      return taken
+    }
+    await expect(hub.copyTo({ index, blobs: blobs() })).rejects.toMatchObject({ reason: 'SAME_STORE' })
+    expect(others).toBeLessThan(0)
   })
 
   it('a closed hub at either end', async () => {
