@@ -2,6 +2,7 @@ import { access, readFile } from 'node:fs/promises'
 import { dirname, join, parse, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { HubError, redactUrl } from '@tensorhub/core'
+import { currentTask } from '../tasks/child/current-task.ts'
 import {
   type ConnectOptions,
   checkConnectOptions,
@@ -39,7 +40,7 @@ export async function resolveSettings(
   }
   const named = (url === undefined ? targetOfOptions(options) : targetOf(url)) ?? targetOfEnvironment(env)
   const config = await readConfig(cwd)
-  if (config === undefined) return { target: named ?? { kind: 'folder', folder: join(cwd, '.tensorhub') }, options }
+  if (config === undefined) return { target: named ?? defaultTarget(cwd), options }
   const { url: configured, ...rest } = config.value
   if (configured !== undefined && typeof configured !== 'string')
     throw new HubError('INVALID', `${config.file}: 'url' must be a string.`, {
@@ -62,6 +63,17 @@ export async function resolveSettings(
       ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
     },
   }
+}
+
+/** @throws INVALID in a task's process, whose folder is removed when its script ends, with all that would be saved there. */
+function defaultTarget(cwd: string): Target {
+  if (currentTask() !== undefined)
+    throw new HubError(
+      'INVALID',
+      'connect: a task has no default hub, since ./.tensorhub would be removed with its folder; use task.hub, or name a folder or URL.',
+      { at, path: 'url' },
+    )
+  return { kind: 'folder', folder: join(cwd, '.tensorhub') }
 }
 
 /** A folder in a config file is meant from where the file stands. */

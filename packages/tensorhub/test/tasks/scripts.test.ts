@@ -114,6 +114,18 @@ describe('a script', { timeout: 60_000 }, () => {
       expect(record?.['task']).toEqual({ id: task._id, epoch: 1 })
   })
 
+  it('has no default hub: it would lie in the folder that goes with it', async () => {
+    const hub = await temporaryHub()
+    const path = await script(`
+      import { TensorHub } from 'tensorhub'
+      export default async () => { await using hub = await TensorHub.connect(); await hub.logs.save('x') }`)
+    await hub.createTask('t', path, { maxAttempts: 1 })
+    expect(await hub.runTopTask('t')).toMatchObject({
+      status: 'failed',
+      error: { code: 'SCRIPT_ERROR', message: expect.stringContaining('use task.hub') },
+    })
+  })
+
   it('cancels and deletes tasks as the first it does with its hub', async () => {
     const hub = await temporaryHub()
     for (const what of ['cancel', 'delete', 'requeue'])
