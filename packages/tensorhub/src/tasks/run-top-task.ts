@@ -96,7 +96,7 @@ class Run {
         const orders = this.#orders()
         // Awaited below, when nothing writes into the folder any more.
         orders.catch(() => undefined)
-        const folder = await this.#unpack()
+        const folder = await this.#unpack(signal)
         const start = await orders
         if (ownership.state === 'lost') return await this.#lost({})
         if (ownership.state === 'cancelled')
@@ -108,6 +108,8 @@ class Run {
         attempt = attemptOf(end.message, end)
       } catch (error) {
         await ownership.stop()
+        if (signal?.aborted && isHubError(error, 'ABORTED'))
+          return await this.#ended(await this.#protocol.release(this.#claim), RELEASED)
         return await this.#couldNotRun(error, child?.callbackFailed === true)
       }
       await ownership.stop()
@@ -173,9 +175,9 @@ class Run {
     }
   }
 
-  async #unpack(): Promise<string> {
+  async #unpack(signal: AbortSignal | undefined): Promise<string> {
     const { doc } = this.#claim
-    const value = (await this.#context.content.load(doc.content)) as { files: Record<string, Uint8Array> }
+    const value = (await this.#context.content.load(doc.content, signal ? { signal } : {})) as { files: Record<string, Uint8Array> }
     return unpack(this.#context.workDir, doc, doc.script, value.files)
   }
 

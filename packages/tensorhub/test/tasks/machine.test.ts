@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { type Doc, IndexStore } from '@tensorhub/core'
@@ -73,6 +74,31 @@ describe('a machine that cannot run tasks burns no attempts, says why, and leave
     await rm(join(folder.folder, 'filler'))
     expect(await hub.runTopTask('t')).toMatchObject({ status: 'finished', attempt: 1, result: { n: 900_000 } })
     expect(await readdir(join(folder.folder, 'work'))).toEqual([])
+  })
+
+  it('a runner that is asked to stop while its blob store is silent gives the task back at once', async () => {
+    const blobs = memoryBlobs()
+    await using hub = await TensorHub.connect({
+      index: memoryIndex(),
+      blobs,
+      projectName: 'p',
+      scripts: 'any',
+      workDir: await temporaryFolder(),
+    })
+    await hub.createTask('t', await script(`export default () => ({}) // ${randomBytes(100_000).toString('hex')}`))
+    const asked = Promise.withResolvers<void>()
+    const silent = (...args: unknown[]) => {
+      asked.resolve()
+      const { signal } = args.at(-1) as { signal?: AbortSignal }
+      return new Promise<never>((_, fail) => signal?.addEventListener('abort', () => fail(signal.reason)))
+    }
+    Object.assign(blobs, { read: silent, ...(blobs.readInto === undefined ? {} : { readInto: silent }) })
+    const stop = new AbortController()
+    const run = hub.runTopTask('t', { signal: stop.signal })
+    await asked.promise
+    stop.abort()
+    expect(await run).toMatchObject({ status: 'retrying', error: { code: 'RELEASED' } })
+    expect(await hub.tasks.top()).toMatchObject(UNTOUCHED)
   })
 
   it('its script is damaged in the store: an attempt each, then failed, for no machine can help', async () => {
