@@ -1,13 +1,20 @@
 import { fileURLToPath } from 'node:url'
-import { type BlobDriver, HubError } from '@tensorhub/core'
+import { type BlobDriver, HubError, redactUrl } from '@tensorhub/core'
 import { fs } from './driver.ts'
 
 /** `file:///absolute/folder`. */
 export function blobsFromUrl(url: string): BlobDriver {
-  if (!/^file:\/\/\/[^?#]*$/.test(url)) {
-    throw new HubError('INVALID', `'${url}' is no file URL: file:///absolute/folder, without parameters.`, {
-      at: { scheme: 'fs', op: 'open' },
-    })
+  return fs({ folder: folderOf(url) })
+}
+
+/** @throws INVALID for another form, or an encoding that no path has (`%2F`). */
+function folderOf(url: string): string {
+  try {
+    if (/^file:\/\/\/[^?#]*$/.test(url)) return fileURLToPath(url)
+  } catch {
+    // No path, as said below.
   }
-  return fs({ folder: fileURLToPath(url) })
+  throw new HubError('INVALID', `'${redactUrl(url)}' is no file URL: file:///absolute/folder, without parameters.`, {
+    at: { scheme: 'fs', op: 'open' },
+  })
 }

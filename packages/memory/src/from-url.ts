@@ -1,4 +1,4 @@
-import { type BlobDriver, HubError, type IndexDriver } from '@tensorhub/core'
+import { type BlobDriver, HubError, type IndexDriver, redactUrl } from '@tensorhub/core'
 import { type MemoryBytes, memoryBlobs } from './blob-driver.ts'
 import { type MemoryDocuments, memoryIndex } from './index-driver.ts'
 
@@ -18,7 +18,7 @@ function storeOf(url: string): { readonly documents: MemoryDocuments; readonly b
   if (name === undefined)
     throw new HubError(
       'INVALID',
-      `'${url}' is no memory URL: 'memory:' or 'memory:NAME' with letters, digits, _ and -.`,
+      `'${redactUrl(url)}' is no memory URL: 'memory:' or 'memory:NAME' with letters, digits, _ and -.`,
       { at: { scheme: 'memory', op: 'open' } },
     )
   if (name === '') return undefined

@@ -194,6 +194,11 @@ describe('where a hub is', () => {
       [{ index: 5, blobs: 'memory:' }],
       [{ index: 'runs.db', blobs: 'memory:' }],
       [{ index: 'file:///x', blobs: 'memory:' }],
+      [{ index: 'sqlite:///a%2Fb.db', blobs: 'memory:' }],
+      [{ index: 'memory:', blobs: 'file:///a%2Fb' }],
+      [{ index: `sqlite:///runs.db?key=${SECRET}`, blobs: 'memory:' }],
+      [{ index: 'memory:', blobs: `file://ann:${SECRET}@host/x` }],
+      [{ index: `memory:?key=${SECRET}`, blobs: 'memory:' }],
       [5],
       [null],
       [{}, {}],
@@ -204,6 +209,7 @@ describe('where a hub is', () => {
         name: 'HubError',
         code: expect.stringMatching(/^(INVALID|UNSUPPORTED)$/),
       })
+      expect(shown(error)).not.toContain(SECRET)
     }
   })
 })

@@ -177,7 +177,9 @@ class Run {
 
   async #unpack(signal: AbortSignal | undefined): Promise<string> {
     const { doc } = this.#claim
-    const value = (await this.#context.content.load(doc.content, signal ? { signal } : {})) as { files: Record<string, Uint8Array> }
+    const value = (await this.#context.content.load(doc.content, signal ? { signal } : {})) as {
+      files: Record<string, Uint8Array>
+    }
     return unpack(this.#context.workDir, doc, doc.script, value.files)
   }
 
