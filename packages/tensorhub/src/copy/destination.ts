@@ -39,20 +39,25 @@ export async function hubId(index: IndexStore, call: Call): Promise<string | und
 export async function refuseSameStore(source: Layers, destination: Layers, call: Call): Promise<void> {
   const nonce = randomBytes(16).toString('hex')
   const where = { op: 'eq', path: ['_id'], value: 'copy' } as const
-  const written = async (index: IndexStore) => (await index.top(HUB, where, call))?.['nonce'] === nonce
+  const read = async (index: IndexStore) => (await index.top(HUB, where, call))?.['nonce']
   const at = await destination.index.now(call)
-  // Until it stood there while the source was read: another copy to this destination writes into the same row.
-  do {
-    if ((await destination.index.takeOne(HUB, where, { set: { nonce, at } }, call)) === null) {
-      try {
-        await destination.index.insert(HUB, [{ _id: 'copy', nonce, at }], call)
-      } catch (error) {
-        if (!isHubError(error, 'EXISTS')) throw error
-        continue
-      }
+  if ((await destination.index.takeOne(HUB, where, { set: { nonce, at } }, call)) === null) {
+    try {
+      await destination.index.insert(HUB, [{ _id: 'copy', nonce, at }], call)
+    } catch (error) {
+      if (!isHubError(error, 'EXISTS')) throw error
+      await destination.index.takeOne(HUB, where, { set: { nonce, at } }, call)
     }
-    if (await written(source.index)) throw same('index')
-  } while (!(await written(destination.index)))
+  }
+  // Another copy to this destination may write into the same row meanwhile. What stood there before and after the source was read tells as well:
+  // it was written there alone, since this copy began.
+  for (let before: unknown = nonce; ; ) {
+    const found = await read(source.index)
+    const after = await read(destination.index)
+    if (found === nonce || (found === before && before === after)) throw same('index')
+    if (before === after) break
+    before = after
+  }
   // Under a manifest's key, so that a collector frees it if this process dies here.
   const key = `m/${ulid()}.json`
   await destination.blobs.write(key, new TextEncoder().encode(nonce), call)
