@@ -69,7 +69,7 @@ async function run(start: ToChild & { kind: 'start' }): Promise<void> {
  * whose memory the system takes anyway, a sixth of a short attempt. The answer and the output are with the runner or in its pipes.
  */
 function endAtOnce(): void {
-  // Only there a pipe is written before `write` returns. https://nodejs.org/api/process.html#a-note-on-process-io
+  // On Windows a pipe is written later, and would lose what those listeners print. https://nodejs.org/api/process.html#a-note-on-process-io
   if (process.platform !== 'win32') process.on('exit', () => process.kill(process.pid, 'SIGKILL'))
 }
 
