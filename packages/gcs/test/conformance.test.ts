@@ -65,7 +65,7 @@ for (const [mode, backend, options] of [
           return driverOn({ bucket, endpoint: place, projectId, ...options })
         },
         again: (driver: BlobDriver) => driverOn(made.get(driver) as GcsOptions),
-        unusable: () => gcs({ bucket: 'bucket', endpoint: `http://127.0.0.1:${dead}`, timeout: 1000 }),
+        unusable: () => gcs({ bucket: 'bucket', endpoint: `http://127.0.0.1:${dead}`, timeout: 200 }),
         narrow,
       }
       const runner = backend === 'filesystem' ? onFiles : { afterAll, beforeAll, describe, it }

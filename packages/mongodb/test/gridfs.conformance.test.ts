@@ -30,7 +30,7 @@ for (const [name, options] of SERVERS) {
       make: () => on(`blobs${++made}`),
       again: (driver: BlobDriver) => on(databases.get(driver) as string),
       // Nobody listens on port 1.
-      unusable: () => gridfs({ url: 'mongodb://127.0.0.1:1/blobs', timeout: 1000 }),
+      unusable: () => gridfs({ url: 'mongodb://127.0.0.1:1/blobs', timeout: 200 }),
     }
     blobConformance(`gridfs on ${name}`, harness, { afterAll, beforeAll, describe, it })
   })
