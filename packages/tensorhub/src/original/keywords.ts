@@ -30,6 +30,11 @@ interface Shape {
   readonly name: string | undefined
   /** Options of this method beside the name; taken out of the keywords. */
   readonly options: readonly string[]
+  /**
+   * It deletes, and without arguments all there is: then what is given and undefined (a field that a configuration lacks) is refused rather than taken for
+   * nothing given.
+   */
+  readonly deletes?: true
 }
 
 export interface Parsed {
@@ -53,6 +58,17 @@ export function readArguments(shape: Shape, args: readonly unknown[]): Parsed {
       { at },
     )
   const [first, second] = args
+  const unknownName = (path: string) =>
+    new HubError(
+      'INVALID',
+      `${shape.op}: ${path} is undefined; give a name or filter, or no argument at all to delete all.`,
+      {
+        at,
+        path,
+      },
+    )
+  if (shape.deletes && args.length > 0 && first === undefined && second === undefined)
+    throw unknownName(shape.name ?? 'filter')
   const firstIsKeywords = typeof first === 'object' && first !== null
   if (firstIsKeywords && second !== undefined) {
     throw new HubError('INVALID', `${shape.op}: an object of keyword arguments comes last.`, { at })
@@ -66,6 +82,12 @@ export function readArguments(shape: Shape, args: readonly unknown[]): Parsed {
     throw new HubError('INVALID', `${shape.op}: keyword arguments must be a plain object.`, { at })
   }
   const positional = firstIsKeywords ? undefined : first
+  if (shape.name === undefined && positional !== undefined && positional !== null)
+    throw new HubError(
+      'INVALID',
+      `${shape.op} takes an object of keyword arguments, not ${typeof positional === 'string' ? 'a name' : `a ${typeof positional}`}.`,
+      { at },
+    )
   const tags: Record<string, unknown> = {}
   const options: Record<string, unknown> = {}
   let name = positional
@@ -75,6 +97,7 @@ export function readArguments(shape: Shape, args: readonly unknown[]): Parsed {
     if (key === shape.name) {
       if (positional !== undefined)
         throw new HubError('INVALID', `${shape.op}: '${shape.name}' is given twice.`, { at, path: key })
+      if (shape.deletes && value === undefined) throw unknownName(key)
       name = value
     } else if (shape.options.includes(key)) {
       options[key] = value

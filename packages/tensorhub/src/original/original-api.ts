@@ -92,7 +92,7 @@ export abstract class OriginalApi {
   /** Deletes the matching datasets; without arguments all of the project. */
   async deleteDatasets(...args: NamedArguments<FilterKeywords, 'datasetName'>): Promise<DeleteReceipt> {
     const { name, tags, options } = readArguments(
-      { op: 'deleteDatasets', name: 'datasetName', options: ['signal'] },
+      { op: 'deleteDatasets', name: 'datasetName', options: ['signal'], deletes: true },
       args,
     )
     return this.datasets.delete(deletionOf('dataset_name', name, tags), transferOf(options))
@@ -127,7 +127,10 @@ export abstract class OriginalApi {
 
   /** Deletes the matching models; without arguments all of the project. */
   async deleteModel(...args: NamedArguments<FilterKeywords, 'modelName'>): Promise<DeleteReceipt> {
-    const { name, tags, options } = readArguments({ op: 'deleteModel', name: 'modelName', options: ['signal'] }, args)
+    const { name, tags, options } = readArguments(
+      { op: 'deleteModel', name: 'modelName', options: ['signal'], deletes: true },
+      args,
+    )
     return this.models.delete(deletionOf('model_name', name, tags), transferOf(options))
   }
 
@@ -140,7 +143,7 @@ export abstract class OriginalApi {
     return this.#findLogs('training', 'findTrainingLogs', filter)
   }
   /** Deletes the matching training logs; without arguments all of the project. */
-  deleteTrainingLog(filter?: FilterKeywords): Promise<{ documents: number }> {
+  deleteTrainingLog(...filter: [filter?: FilterKeywords]): Promise<{ documents: number }> {
     return this.#deleteLogs('training', 'deleteTrainingLog', filter)
   }
 
@@ -153,7 +156,7 @@ export abstract class OriginalApi {
     return this.#findLogs('validation', 'findValidationLogs', filter)
   }
   /** Deletes the matching validation logs; without arguments all of the project. */
-  deleteValidationLog(filter?: FilterKeywords): Promise<{ documents: number }> {
+  deleteValidationLog(...filter: [filter?: FilterKeywords]): Promise<{ documents: number }> {
     return this.#deleteLogs('validation', 'deleteValidationLog', filter)
   }
 
@@ -166,7 +169,7 @@ export abstract class OriginalApi {
     return this.#findLogs('testing', 'findTestingLogs', filter)
   }
   /** Deletes the matching testing logs; without arguments all of the project. */
-  deleteTestingLog(filter?: FilterKeywords): Promise<{ documents: number }> {
+  deleteTestingLog(...filter: [filter?: FilterKeywords]): Promise<{ documents: number }> {
     return this.#deleteLogs('testing', 'deleteTestingLog', filter)
   }
 
@@ -182,8 +185,8 @@ export abstract class OriginalApi {
     return this.logs.find(filterOf('kind', kind, read.tags), sortOf(read.options)).toArray()
   }
 
-  async #deleteLogs(kind: string, op: string, filter: Keywords | undefined): Promise<{ documents: number }> {
-    const read = readArguments({ op, name: undefined, options: ['signal'] }, [filter])
+  async #deleteLogs(kind: string, op: string, filter: readonly unknown[]): Promise<{ documents: number }> {
+    const read = readArguments({ op, name: undefined, options: ['signal'], deletes: true }, filter)
     return this.logs.delete(filterOf('kind', kind, read.tags), transferOf(read.options))
   }
 
@@ -251,7 +254,10 @@ export abstract class OriginalApi {
 
   /** Deletes matching tasks, also running ones, whose runners end them; without arguments all of the project. */
   async deleteTasks(...args: NamedArguments<FilterKeywords, 'taskName'>): Promise<{ documents: number }> {
-    const { name, tags, options } = readArguments({ op: 'deleteTasks', name: 'taskName', options: ['signal'] }, args)
+    const { name, tags, options } = readArguments(
+      { op: 'deleteTasks', name: 'taskName', options: ['signal'], deletes: true },
+      args,
+    )
     return this.tasks.delete(deletionOf('task_name', name, tags), transferOf(options))
   }
 

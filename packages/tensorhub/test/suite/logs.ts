@@ -5,24 +5,24 @@ import type { StorePair } from './store-pair.ts'
 interface Kind {
   save(hub: TensorHub, tags?: Record<string, unknown>): Promise<LogRecord>
   find(hub: TensorHub, filter?: Record<string, unknown>): Promise<LogRecord[]>
-  delete(hub: TensorHub, filter?: Record<string, unknown>): Promise<{ documents: number }>
+  delete(hub: TensorHub, ...filter: [Record<string, unknown>?]): Promise<{ documents: number }>
 }
 
 const KINDS: Readonly<Record<string, Kind>> = {
   training: {
     save: (hub, tags) => hub.saveTrainingLog(tags),
     find: (hub, filter) => hub.findTrainingLogs(filter),
-    delete: (hub, filter) => hub.deleteTrainingLog(filter),
+    delete: (hub, ...filter) => hub.deleteTrainingLog(...filter),
   },
   validation: {
     save: (hub, tags) => hub.saveValidationLog(tags),
     find: (hub, filter) => hub.findValidationLogs(filter),
-    delete: (hub, filter) => hub.deleteValidationLog(filter),
+    delete: (hub, ...filter) => hub.deleteValidationLog(...filter),
   },
   testing: {
     save: (hub, tags) => hub.saveTestingLog(tags),
     find: (hub, filter) => hub.findTestingLogs(filter),
-    delete: (hub, filter) => hub.deleteTestingLog(filter),
+    delete: (hub, ...filter) => hub.deleteTestingLog(...filter),
   },
 }
 

@@ -120,6 +120,30 @@ export function refusals(pair: StorePair): void {
         await expect(loose(hub).models['count']?.(filter), String(filter)).rejects.toMatchObject({ code: 'INVALID' })
     })
 
+    it('a delete whose name or filter is undefined is refused: only one without arguments means all', async () => {
+      const hub = await (await pair.create()).connect()
+      await hub.saveModel(1, 'm')
+      await hub.saveTrainingLog({ step: 1 })
+      const config: { readonly name?: string; readonly filter?: { readonly [tag: string]: unknown } } = {}
+      const { deleteModel, deleteDatasets, deleteTasks, deleteTrainingLog } = hub as unknown as {
+        readonly [method: string]: (this: unknown, ...args: unknown[]) => Promise<unknown>
+      }
+      for (const [path, method, ...args] of [
+        ['modelName', deleteModel, config.name],
+        ['modelName', deleteModel, { modelName: config.name }],
+        ['modelName', deleteModel, undefined, config.filter],
+        ['datasetName', deleteDatasets, config.filter],
+        ['taskName', deleteTasks, config.name],
+        ['filter', deleteTrainingLog, config.filter],
+      ] as const)
+        await expect(method?.apply(hub, args), path).rejects.toMatchObject({ code: 'INVALID', path })
+      // Nor is a name where there are none.
+      await expect(deleteTrainingLog?.call(hub, 'all')).rejects.toMatchObject({ code: 'INVALID' })
+      expect([await hub.models.count(), await hub.logs.count()]).toEqual([1, 1])
+      await hub.deleteModel(undefined, { model_name: 'other' })
+      expect(await hub.models.count()).toBe(1)
+    })
+
     it('a change or delete of the namespaces without a filter is refused', async () => {
       const hub = await (await pair.create()).connect()
       await hub.saveModel(1)
