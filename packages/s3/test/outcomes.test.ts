@@ -127,11 +127,19 @@ await serverSuite(
       const store = await open({ partSize: 5 * MIB })
       const bytes = randomBytes(12 * MIB)
       proxy.on({ operation: 'UploadPart' }, answer(s3Error(404, 'NoSuchUpload')), { times: 1 })
+      proxy.forget()
       await store.write('k', bytes)
       expect(Buffer.compare(await store.bytes('k'), bytes)).toBe(0)
       proxy.on({ operation: 'UploadPart' }, answer(s3Error(404, 'NoSuchUpload')), { times: 1 })
       await expect(store.write('k', new Blob([bytes]))).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true })
-      expect(await servers.unfinished(bucket)).toBe(0)
+      // Both are aborted. A part that was sent whole before may be stored behind that; then the upload is there again, for the sweep.
+      // https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
+      expect(proxy.count({ operation: 'AbortMultipartUpload' })).toBeGreaterThanOrEqual(2)
+      const left = async () => {
+        await store.sweep({ before: new Date(Date.now() + 3_600_000) })
+        return servers.unfinished(bucket)
+      }
+      await expect.poll(left, { timeout: 30_000 }).toBe(0)
     })
 
     it('what a process left that died while it tried out conditions of parts is swept', async () => {
