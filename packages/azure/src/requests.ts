@@ -1,4 +1,13 @@
-import { type Call, type ErrorPlace, Gate, HubError, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
+import {
+  type Call,
+  type ErrorPlace,
+  Gate,
+  HubError,
+  isHubError,
+  retrying,
+  settledRequest,
+  throwIfAborted,
+} from '@tensorhub/core'
 import { hubErrorOf, silent, type Where } from './errors.ts'
 
 /** The slowest line a request with a body is given time for, in bytes per second. */
@@ -39,7 +48,10 @@ export class Requests {
       timer = setTimeout(end, this.#timeout + (1000 * (o.bytes ?? 0)) / SLOWEST)
     })
     try {
-      return await Promise.race([send(o.signal ? AbortSignal.any([o.signal, late.signal]) : late.signal), over])
+      const sending = settledRequest(o.signal, (signal) =>
+        send(signal === undefined ? late.signal : AbortSignal.any([signal, late.signal])),
+      )
+      return await Promise.race([sending, over])
     } catch (error) {
       const isLate = late.signal.aborted
       // The SDK keeps the connection of an answer that it refuses itself, such as one without an ETag.

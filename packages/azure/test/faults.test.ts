@@ -1,7 +1,16 @@
 import { azure } from '@tensorhub/azure'
-import { isHubError, openBlobs, type Precondition } from '@tensorhub/core'
+import { type Call, isHubError, openBlobs, type Precondition } from '@tensorhub/core'
 import { type AzureServer, startAzure } from '@tensorhub/servers'
-import { answer, azureError, halfOpen, loseReply, resetReply, resetRequest, slow } from '@tensorhub/servers/proxy'
+import {
+  answer,
+  azureError,
+  delayReply,
+  halfOpen,
+  loseReply,
+  resetReply,
+  resetRequest,
+  slow,
+} from '@tensorhub/servers/proxy'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { byKey } from './containers.ts'
 import { type Behind, behindProxy, bytesOf, KIB, same } from './through-proxy.ts'
@@ -72,6 +81,24 @@ describe('replies that are lost after the write was applied', () => {
       expect(Buffer.from(await direct.bytes('k')).toString()).toBe('second')
     })
   }
+
+  it('Put Blob, Put Block List, Delete Blob: aborted once they were sent whole they are known to be done', async () => {
+    const { blobs, direct, proxy } = behind
+    for (const [operation, call, there] of [
+      ['Put Blob', (o: Call) => blobs.write('k', 'x', o), true],
+      ['Delete Blob', (o: Call) => blobs.delete(['k'], o), false],
+      ['Put Block List', (o: Call) => blobs.write('k', bytesOf(1024 * KIB), o), true],
+    ] as const) {
+      proxy.forget()
+      proxy.on({ operation }, delayReply(300), { times: 1 })
+      const stop = new AbortController()
+      const done = call({ signal: stop.signal })
+      await expect.poll(() => proxy.count({ operation }), { timeout: 30_000 }).toBe(1)
+      stop.abort()
+      await done
+      expect(await direct.exists('k')).toBe(there)
+    }
+  })
 
   it('every reply lost: read back it is success; when that fails too, UNKNOWN, which is not retryable', async () => {
     const { blobs, direct, proxy } = behind

@@ -27,7 +27,6 @@ export function compose(
     readonly condition: Readonly<Record<string, string>>
     readonly resource: Partial<ReturnType<typeof resourceOf>>
     readonly deleteSources: boolean
-    readonly settle?: number | undefined
   },
 ): Promise<ObjectResource> {
   const request = {
@@ -41,7 +40,6 @@ export function compose(
     headers: { 'content-type': 'application/json; charset=UTF-8' },
     body: [new TextEncoder().encode(JSON.stringify(request))],
     signal: o.signal,
-    settle: o.settle,
   })
 }
 

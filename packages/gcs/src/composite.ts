@@ -102,7 +102,6 @@ async function put(
       condition: target.condition,
       resource,
       deleteSources,
-      settle: target.settle,
     })
   const deleteSources = ways.composeDeletes
   try {

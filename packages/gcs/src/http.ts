@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { Socket } from 'node:net'
-import { abortError, Gate, throwIfAborted } from '@tensorhub/core'
+import { abortError, Gate, stopOnAbort, throwIfAborted } from '@tensorhub/core'
 import { ConnectionFailure } from './errors.ts'
 
 export interface HttpRequest {
@@ -11,8 +11,6 @@ export interface HttpRequest {
   /** Sent one behind the other, without a copy. */
   readonly body?: readonly Uint8Array[]
   readonly signal?: AbortSignal | undefined
-  /** Once all of it is sent, an abort waits so many ms for the reply: what is stored then can be removed, and is not stored after it was looked for. Default 0. */
-  readonly settle?: number | undefined
 }
 
 export interface HttpReply {
@@ -77,13 +75,8 @@ export class Http {
       })
       const { host } = r.url
       const stop = () => request.destroy(abortError(r.signal as AbortSignal))
-      const onAbort = () => {
-        // What the server has not got whole, it does not store.
-        if (r.settle === undefined || !request.writableFinished) return void stop()
-        const timer = setTimeout(stop, r.settle)
-        request.once('close', () => clearTimeout(timer))
-      }
-      r.signal?.addEventListener('abort', onAbort, { once: true })
+      const leave = stopOnAbort(r.signal, () => request, stop)
+      request.once('close', leave)
       /** Whether the server may have acted on it: something may have left by a connection that stood. */
       const sent = () => {
         const socket = request.socket as (Socket & { readonly secureConnecting?: boolean }) | null
@@ -93,18 +86,16 @@ export class Http {
         request.destroy(new ConnectionFailure('ETIMEDOUT', `${host} was silent for ${this.#timeout} ms`, host, sent())),
       )
       request.on('error', (error: NodeJS.ErrnoException) => {
-        r.signal?.removeEventListener('abort', onAbort)
         reject(r.signal?.aborted ? abortError(r.signal) : ConnectionFailure.of(error, host, sent()))
       })
       request.on('response', (response) => {
-        if (r.signal?.aborted) return void stop()
         // From here on only a consumer that waits counts as silence.
         request.setTimeout(0)
         response.socket.setTimeout(0)
         // The server answered before it had all: what is left of the body must not be sent once its memory is the caller's again.
         if (!request.writableFinished) response.once('end', () => request.destroy())
-        response.once('close', () => r.signal?.removeEventListener('abort', onAbort))
-        resolve(new Reply(response, host, this.#timeout, r.signal))
+        // What is done is told, also behind an abort.
+        resolve(new Reply(response, host, this.#timeout, r.method === 'GET' ? r.signal : undefined))
       })
       for (const piece of r.body ?? []) if (piece.byteLength > 0) request.write(piece)
       request.end()

@@ -58,7 +58,6 @@ export class Service {
       headers: { 'user-agent': 'tensorhub-gcs', ...r.headers, ...signedIn },
       ...(r.body === undefined ? {} : { body: r.body }),
       signal: r.signal,
-      settle: r.settle,
     })
     const { status, headers } = reply
     if (status < 500 && isPage(headers)) throw await this.#notTheStore(reply)

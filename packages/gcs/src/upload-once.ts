@@ -34,7 +34,6 @@ export async function uploadOnce(
         headers: { 'content-type': `multipart/related; boundary=${boundary}` },
         body: [head, bytes, tail],
         signal: o.signal,
-        settle: writing.settle,
       })
       .catch(noBucket),
   )

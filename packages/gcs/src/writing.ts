@@ -13,9 +13,6 @@ import { ConnectionFailure, isAmbiguous, isDenied, isNoBucket, ReplyFailure, tra
 import { FIELDS, infoOf, isGeneration, NONCE, type ObjectResource, resourceOf } from './object-info.ts'
 import type { Service } from './service.ts'
 
-/** Of a hidden object, how long an abort waits for the reply to what was sent, in ms. */
-const SETTLE = 2000
-
 /** What every write of one blob shares: where to, under which condition, and the mark that tells its outcome. */
 export class Writing {
   readonly key: string
@@ -64,11 +61,6 @@ export class Writing {
       generation = '0'
     }
     if (generation !== expected) throw this.refused()
-  }
-
-  /** For requests. */
-  get settle(): number | undefined {
-    return this.#hidden ? SETTLE : undefined
   }
 
   /** The metadata of the new object. */

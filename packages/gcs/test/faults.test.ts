@@ -1,9 +1,10 @@
-import { type BlobStore, isHubError, openBlobs } from '@tensorhub/core'
+import { type BlobStore, type Call, isHubError, openBlobs } from '@tensorhub/core'
 import { type GcsOptions, gcs } from '@tensorhub/gcs'
 import { type GcsServer, startGcs } from '@tensorhub/servers'
 import {
   answer,
   captivePage,
+  delayReply,
   type FaultProxy,
   gcsError,
   halfOpen,
@@ -65,6 +66,22 @@ await serverSuite(
     async function* pieces(bytes: Uint8Array, size = 100_000): AsyncGenerator<Uint8Array> {
       for (let i = 0; i < bytes.length; i += size) yield bytes.slice(i, i + size)
     }
+
+    it('a write or a delete that is aborted once it was sent whole is known to be done', async () => {
+      const blobs = await store()
+      for (const [method, call] of [
+        ['POST', (o: Call) => blobs.write('k', 'x', o)],
+        ['DELETE', (o: Call) => blobs.delete(['k'], o)],
+      ] as const) {
+        proxy.on({ method }, delayReply(300), { times: 1 })
+        const stop = new AbortController()
+        const done = call({ signal: stop.signal })
+        await expect.poll(() => proxy.count({ method }), { timeout: 30_000 }).toBe(1)
+        stop.abort()
+        await done
+        expect(await blobs.exists('k')).toBe(method === 'POST')
+      }
+    })
 
     describe('replies that are lost', () => {
       it('a conditional write whose reply is lost is no false EXISTS, and is written once', async () => {

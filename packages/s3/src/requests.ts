@@ -6,7 +6,7 @@ import type {
   ServiceInputTypes,
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
-import { type Call, Gate, HubError, isHubError, retrying, throwIfAborted } from '@tensorhub/core'
+import { type Call, Gate, HubError, isHubError, retrying, settledRequest, throwIfAborted } from '@tensorhub/core'
 import { SOCKETS } from './client.ts'
 import { kindOfNodeError, S3Failure } from './failure.ts'
 
@@ -151,8 +151,10 @@ export class Requests {
     const stack = this.client.middlewareStack.clone()
     // In its place, since others are placed beside it.
     stack.add((next) => next, { step: 'finalizeRequest', name: 'retryMiddleware', priority: 'high', override: true })
-    const handler = command.resolveMiddleware(stack, this.#config, o.signal ? { abortSignal: o.signal } : {})
-    const { output } = await handler(command as never)
+    const { output } = await settledRequest(o.signal, (abortSignal) => {
+      const handler = command.resolveMiddleware(stack, this.#config, abortSignal ? { abortSignal } : {})
+      return handler(command as never)
+    })
     return { output, date }
   }
 

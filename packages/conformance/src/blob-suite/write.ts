@@ -185,8 +185,7 @@ export const writeTests: readonly BlobTest[] = [
       }
       equal(await bench.keys(p), [`${p}old`], 'the keys afterwards')
       sameBytes(await bench.store.bytes(`${p}old`), old, 'the old content')
-      // The caller is let go at once; the driver cleans up behind it.
-      await eventually(() => bench.noLeftovers('after aborts'))
+      await bench.noLeftovers('after aborts')
     },
   ],
   [

@@ -25,6 +25,12 @@ import {
 } from './guard.ts'
 import { checkKey, checkPrefix } from './key.ts'
 
+/**
+ * Milliseconds that an abort waits for a change under way to end, so that nothing of it comes behind whatever its caller does next. Drivers end theirs at once, or
+ * know within two seconds what became of it; one that does not must not hold its caller.
+ */
+const LINGER = 5000
+
 /** The blob layer's public class, over any {@link BlobDriver}: lazy open, key and option checks before any I/O, sizes verified, errors with place. */
 export class BlobStore implements AsyncDisposable {
   readonly driver: BlobDriver
@@ -123,7 +129,7 @@ export class BlobStore implements AsyncDisposable {
       throw new HubError('INVALID', `The body has ${real} bytes; the size given was ${o.size}.`, { at, path: 'size' })
     }
     const size = real ?? o.size
-    return this.#life.run(at, o.signal, async (can) => {
+    return this.#change(at, o.signal, async (can) => {
       checkCan(o, size, can, at)
       if (bytes !== undefined && this.driver.writeBytes !== undefined) {
         const { size: _known, ...rest } = o
@@ -144,7 +150,7 @@ export class BlobStore implements AsyncDisposable {
   async delete(keys: readonly string[], o: Call = {}): Promise<void> {
     for (const key of keys) checkKey(key)
     const at = this.#at('delete', keys.length === 1 ? keys[0] : `${keys.length} keys`)
-    return this.#life.run(at, o.signal, async (can) => {
+    return this.#change(at, o.signal, async (can) => {
       for (let i = 0; i < keys.length; i += can.deleteMax) await this.driver.delete(keys.slice(i, i + can.deleteMax), o)
     })
   }
@@ -161,7 +167,7 @@ export class BlobStore implements AsyncDisposable {
     checkKey(from)
     const at = this.#at('copy', checkKey(to))
     checkCopyForm(o, at)
-    return this.#life.run(at, o.signal, async (can) => {
+    return this.#change(at, o.signal, async (can) => {
       if (!can.copy || this.driver.copy === undefined) throw unsupported('copy', undefined, at)
       checkCan(o, undefined, can, at)
       return this.driver.copy(from, to, o)
@@ -186,7 +192,15 @@ export class BlobStore implements AsyncDisposable {
   async sweep(o: Call & { before: Date; dryRun?: boolean }): Promise<{ count: number; bytes: number }> {
     const at = this.#at('sweep')
     checkSweepForm(o, at)
-    return this.#life.run(at, o.signal, async () => (await this.driver.sweep?.(o)) ?? { count: 0, bytes: 0 })
+    return this.#change(at, o.signal, async () => (await this.driver.sweep?.(o)) ?? { count: 0, bytes: 0 })
+  }
+
+  #change<T>(
+    at: ErrorPlace,
+    signal: AbortSignal | undefined,
+    call: (can: Readonly<BlobCan>) => Promise<T>,
+  ): Promise<T> {
+    return this.#life.run(at, signal, call, LINGER)
   }
 
   #at(op: string, target?: string): ErrorPlace {

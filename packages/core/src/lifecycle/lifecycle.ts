@@ -39,8 +39,17 @@ export class Lifecycle<Cap, D extends Driver<Cap>> {
     return this.#opened
   }
 
-  /** Runs one call on the open driver; closing waits for it. */
-  async run<T>(at: ErrorPlace, signal: AbortSignal | undefined, call: (can: Readonly<Cap>) => Promise<T>): Promise<T> {
+  /**
+   * Runs one call on the open driver; closing waits for it.
+   *
+   * @param linger Milliseconds that an abort waits for the driver to end what it has begun; default 0.
+   */
+  async run<T>(
+    at: ErrorPlace,
+    signal: AbortSignal | undefined,
+    call: (can: Readonly<Cap>) => Promise<T>,
+    linger = 0,
+  ): Promise<T> {
     const can = this.#openedFor(at, signal) ?? (await this.ready(at, signal))
     this.#assertOpen(at)
     try {
@@ -49,6 +58,7 @@ export class Lifecycle<Cap, D extends Driver<Cap>> {
           this.#tracked(() => call(can)),
           signal,
           at,
+          linger,
         )
       // Nothing releases the caller before the work has ended, so that it is counted here: a promise less for every log.
       this.#running++
@@ -171,13 +181,30 @@ function noop(): void {
   return
 }
 
-/** Releases the caller at once when the signal aborts; the driver's own promise is left to end by itself. */
-export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined, at: ErrorPlace): Promise<T> {
+/**
+ * Releases the caller when the signal aborts, at once or after `linger` ms; the driver's own promise is left to end by itself. What it does in
+ * spite of the abort, before then, is not said to have failed.
+ */
+export function raceAbort<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  at: ErrorPlace,
+  linger = 0,
+): Promise<T> {
   if (signal === undefined) return promise
   return new Promise<T>((resolve, reject) => {
-    const onAbort = () => reject(abortError(signal, at))
+    let timer: NodeJS.Timeout | undefined
+    const release = () => reject(abortError(signal, at))
+    const onAbort = () => {
+      if (linger === 0) release()
+      else timer = setTimeout(release, linger)
+    }
     if (signal.aborted) onAbort()
     else signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+    const fail = (error: unknown) => (timer === undefined ? reject(error) : release())
+    promise.then(resolve, fail).finally(() => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', onAbort)
+    })
   })
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type BlobBody, type BlobDriver, BlobStore, isHubError, openBlobs, type WriteOptions } from '../../src/index.ts'
 import { EVERYTHING, NOTHING, recordingBlobs } from './recording-blobs.ts'
 
@@ -323,6 +323,72 @@ describe('what core does for a driver', () => {
       at: { scheme: 'recording', op: 'stat', target: 'k' },
       message: expect.stringContaining('boom'),
     })
+  })
+})
+
+describe('a change that is aborted', () => {
+  /** A store whose driver ends its writes when the test says so, and looks at no signal. */
+  function held() {
+    const { driver } = recordingBlobs(EVERYTHING)
+    let end: (outcome: Promise<void>) => void = () => undefined
+    const outcome = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    let begun = () => {}
+    const atWork = new Promise<void>((resolve) => {
+      begun = resolve
+    })
+    const store = openBlobs({
+      ...driver,
+      async delete() {
+        begun()
+        await outcome
+      },
+    })
+    const stop = new AbortController()
+    const call = store.delete(['k'], { signal: stop.signal })
+    return { call, stop, end, atWork, store }
+  }
+
+  it('holds its caller until the driver has ended, so that nothing comes behind what is done next', async () => {
+    const { call, stop, end, atWork } = held()
+    let over = false
+    const settled = call.then(
+      () => 'done',
+      (error: unknown) => error,
+    )
+    void settled.then(() => {
+      over = true
+    })
+    await atWork
+    stop.abort('enough')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(over).toBe(false)
+    end(Promise.reject(new Error('the connection was cut')))
+    expect(await settled).toMatchObject({ code: 'ABORTED', cause: 'enough' })
+  })
+
+  it('and was done all the same is told as done', async () => {
+    const { call, stop, end, atWork } = held()
+    await atWork
+    stop.abort()
+    end(Promise.resolve())
+    await expect(call).resolves.toBeUndefined()
+  })
+
+  it('lets its caller go after five seconds, whatever the driver does', async () => {
+    const { call, stop, end, atWork, store } = held()
+    await atWork
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      stop.abort()
+      vi.advanceTimersByTime(5000)
+      await expect(call).rejects.toMatchObject({ code: 'ABORTED' })
+    } finally {
+      vi.useRealTimers()
+    }
+    end(Promise.resolve())
+    await store.close()
   })
 })
 
