@@ -73,7 +73,7 @@ async function copyOnce(
       // What lets the service read the source ends after an hour, and a large copy may take longer.
       if (performance.now() - proved > FRESH) [proof, proved] = [sourceOf(store, from, reading, o), performance.now()]
       const { url, ...authorization } = await proof
-      await requests.repeated(at, { ...o, bytes: length }, (abortSignal) =>
+      await requests.repeated(at, { ...o, bytes: length, changes: true }, (abortSignal) =>
         blob.stageBlockFromURL(tags[n] as string, url, offset, length, { ...authorization, abortSignal }),
       )
     }

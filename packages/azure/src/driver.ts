@@ -187,7 +187,7 @@ class AzureBlobs implements BlobDriver {
 async function deleteBlob(store: Store, key: string, o: Call): Promise<void> {
   const at = placeOf('delete', key)
   try {
-    const { requestId } = await store.requests.repeated(at, o, (abortSignal) =>
+    const { requestId } = await store.requests.repeated(at, { ...o, changes: true }, (abortSignal) =>
       blobOf(store, key).delete({ deleteSnapshots: 'include', abortSignal }),
     )
     if (requestId === undefined) throw notTheStore(at, store.where)

@@ -13,6 +13,13 @@ import { hubErrorOf, silent, type Where } from './errors.ts'
 /** The slowest line a request with a body is given time for, in bytes per second. */
 const SLOWEST = 64 * 1024
 
+export interface RequestOptions extends Call {
+  /** What the request carries. */
+  readonly bytes?: number
+  /** Of what changes something: an abort waits for the reply to what was sent whole. */
+  readonly changes?: boolean
+}
+
 /** Sends requests: each bounded in time, its failure told in the hub's codes, repeated where that may help. */
 export class Requests {
   readonly #timeout: number
@@ -28,12 +35,7 @@ export class Requests {
     this.#gate = new Gate(most)
   }
 
-  /** @param o.bytes What the request carries. */
-  async once<T>(
-    at: ErrorPlace,
-    o: Call & { readonly bytes?: number },
-    send: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
+  async once<T>(at: ErrorPlace, o: RequestOptions, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
     throwIfAborted(o.signal, at)
     if (this.closed) throw new HubError('CLOSED', 'The azure store is closed.', { at })
     const leave = await this.#gate.enter(o.signal)
@@ -48,9 +50,9 @@ export class Requests {
       timer = setTimeout(end, this.#timeout + (1000 * (o.bytes ?? 0)) / SLOWEST)
     })
     try {
-      const sending = settledRequest(o.signal, (signal) =>
-        send(signal === undefined ? late.signal : AbortSignal.any([signal, late.signal])),
-      )
+      const sent = (signal: AbortSignal | undefined) =>
+        send(signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]))
+      const sending = o.changes ? settledRequest(o.signal, () => this.#where.host, sent) : sent(o.signal)
       return await Promise.race([sending, over])
     } catch (error) {
       const isLate = late.signal.aborted
@@ -65,11 +67,7 @@ export class Requests {
   }
 
   /** The same for a request that may be repeated. */
-  repeated<T>(
-    at: ErrorPlace,
-    o: Call & { readonly bytes?: number },
-    send: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
+  repeated<T>(at: ErrorPlace, o: RequestOptions, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
     return this.retrying(at, o, () => this.once(at, o, send))
   }
 

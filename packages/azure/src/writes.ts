@@ -64,7 +64,7 @@ export class Write implements PartUpload<Session> {
     const id = Buffer.from(this.#nonce + String(n).padStart(12, '0')).toString('base64')
     const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const blob = blobOf(this.#store, this.#key)
-    const sized = { ...o, bytes: body.byteLength }
+    const sized = { ...o, bytes: body.byteLength, changes: true }
     const { date } = await this.#store.requests.repeated(this.#at, sized, (abortSignal) =>
       blob.stageBlock(id, body, body.byteLength, { abortSignal }),
     )
@@ -106,7 +106,7 @@ export class Write implements PartUpload<Session> {
     try {
       return await requests.retrying(this.#at, o, async () => {
         try {
-          const answer = await requests.once(this.#at, o, (signal) => send(conditions, signal))
+          const answer = await requests.once(this.#at, { ...o, changes: true }, (signal) => send(conditions, signal))
           const { contentType, meta } = this.#options
           const info = infoOf(this.#key, size, { ...answer, contentType, metadata: undefined }, this.#at, where)
           return meta === undefined ? info : { ...info, meta }

@@ -1,3 +1,4 @@
+import { ContainerClient, StorageSharedKeyCredential } from '@azure/storage-blob'
 import { azure } from '@tensorhub/azure'
 import { type Call, isHubError, openBlobs, type Precondition } from '@tensorhub/core'
 import { type AzureServer, startAzure } from '@tensorhub/servers'
@@ -98,6 +99,25 @@ describe('replies that are lost after the write was applied', () => {
       await done
       expect(await direct.exists('k')).toBe(there)
     }
+  })
+
+  it('a client of the caller that repeats by itself: nothing is sent behind an abort', async () => {
+    const { direct, proxy, container } = behind
+    const credential = new StorageSharedKeyCredential(server.account, server.key)
+    const url = `${proxy.through(server.endpoint)}/${container}`
+    const client = new ContainerClient(url, credential, { retryOptions: { maxTries: 4, retryDelayInMs: 3000 } })
+    const blobs = openBlobs(azure({ client, probe: false }))
+    // It repeats once without a wait.
+    proxy.on({ operation: 'Put Blob' }, answer(azureError(503, 'ServerBusy')), { times: 2 })
+    const stop = new AbortController()
+    const write = blobs.write('k', 'x', { signal: stop.signal })
+    write.catch(() => undefined)
+    await expect.poll(() => proxy.count({ operation: 'Put Blob' })).toBe(2)
+    stop.abort()
+    await expect(write).rejects.toMatchObject({ code: 'ABORTED' })
+    await blobs.close()
+    expect(proxy.count({ operation: 'Put Blob' })).toBe(2)
+    expect(await direct.exists('k')).toBe(false)
   })
 
   it('every reply lost: read back it is success; when that fails too, UNKNOWN, which is not retryable', async () => {

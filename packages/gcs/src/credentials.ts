@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Storage } from '@google-cloud/storage'
+import { abortError, isHubError, throwIfAborted } from '@tensorhub/core'
 import { CredentialsFailure } from './errors.ts'
 
 /** Signs requests in with the SDK's own client, which finds the credentials, and keeps and renews the access token. */
@@ -20,11 +21,12 @@ export class Credentials {
     return !this.#client.customEndpoint || this.#client.useAuthWithCustomEndpoint === true
   }
 
-  /** `authorization`, and what else the credentials want sent (the project that is billed). @throws CredentialsFailure */
-  async headers(url: URL): Promise<Readonly<Record<string, string>>> {
+  /** `authorization`, and what else the credentials want sent (the project that is billed). @throws CredentialsFailure, ABORTED */
+  async headers(url: URL, signal?: AbortSignal): Promise<Readonly<Record<string, string>>> {
     if (!this.used) return {}
     await this.#readKeyFile()
-    const headers = await this.#within(this.#client.authClient.getRequestHeaders(url.href))
+    throwIfAborted(signal)
+    const headers = await this.#within(this.#client.authClient.getRequestHeaders(url.href), signal)
     return Object.fromEntries(headers)
   }
 
@@ -77,20 +79,21 @@ export class Credentials {
     }
   }
 
-  async #within<T>(work: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new CredentialsFailure('unreachable', `none came within ${this.#timeout} ms`)),
-        this.#timeout,
-      )
-    })
+  async #within<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+    const { promise: over, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(
+      () => reject(new CredentialsFailure('unreachable', `none came within ${this.#timeout} ms`)),
+      this.#timeout,
+    )
+    const onAbort = () => reject(abortError(signal as AbortSignal))
+    signal?.addEventListener('abort', onAbort, { once: true })
     try {
-      return await Promise.race([work, late])
+      return await Promise.race([work, over])
     } catch (error) {
-      throw error instanceof CredentialsFailure ? error : failureOf(error)
+      throw error instanceof CredentialsFailure || isHubError(error, 'ABORTED') ? error : failureOf(error)
     } finally {
       clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
     }
   }
 }

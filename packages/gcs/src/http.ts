@@ -75,7 +75,7 @@ export class Http {
       })
       const { host } = r.url
       const stop = () => request.destroy(abortError(r.signal as AbortSignal))
-      const leave = stopOnAbort(r.signal, () => request, stop)
+      const leave = stopOnAbort(r.signal, () => [request], stop)
       request.once('close', leave)
       /** Whether the server may have acted on it: something may have left by a connection that stood. */
       const sent = () => {

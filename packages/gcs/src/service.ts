@@ -51,7 +51,7 @@ export class Service {
   /** @throws ReplyFailure, NotTheStore, ConnectionFailure, CredentialsFailure */
   async send(r: ServiceRequest): Promise<HttpReply> {
     const url = new URL(`${this.#origin}${r.path}`)
-    const signedIn = await this.credentials.headers(url)
+    const signedIn = await this.credentials.headers(url, r.signal)
     const reply = await this.#http.send({
       method: r.method,
       url,

@@ -7,6 +7,7 @@ import { type Committed, commit, conditionOf, UploadLost } from './commit.ts'
 import { S3Failure } from './failure.ts'
 import { PART_MAX } from './options.ts'
 import { find } from './read.ts'
+import { changing } from './requests.ts'
 import { abort, isGone } from './sweep.ts'
 import { begin, crc32Of, finish } from './write.ts'
 
@@ -64,9 +65,7 @@ function copyOf(
 
 async function whole(bucket: Bucket, info: BlobInfo, to: string, o: Call): Promise<Committed> {
   const input = { ...bucket.object(to), ...sourceOf(bucket, info) }
-  const { output, date } = await pinned(() =>
-    bucket.requests.repeat(() => new CopyObjectCommand(input), o.signal ? { signal: o.signal } : {}),
-  )
+  const { output, date } = await pinned(() => bucket.requests.repeat(() => new CopyObjectCommand(input), changing(o)))
   const { ETag, LastModified = date } = output.CopyObjectResult ?? {}
   if (ETag === undefined) throw bucket.stranger('a reply without an ETag')
   return { version: versionOf(ETag), modified: LastModified }
@@ -88,10 +87,7 @@ function nothing(
     ...conditionOf(o.when),
   }
   return commit(bucket, to, { ...o, nonce }, async () => {
-    const { output, date } = await bucket.requests.send(
-      new PutObjectCommand(input),
-      o.signal ? { signal: o.signal } : {},
-    )
+    const { output, date } = await bucket.requests.send(new PutObjectCommand(input), changing(o))
     if (output.ETag === undefined) throw bucket.stranger('a reply without an ETag')
     return { version: versionOf(output.ETag), modified: date }
   })
@@ -149,9 +145,7 @@ async function part(
     PartNumber: i + 1,
     ...range,
   }
-  const { output } = await pinned(() =>
-    bucket.requests.repeat(() => new UploadPartCopyCommand(input), o.signal ? { signal: o.signal } : {}),
-  )
+  const { output } = await pinned(() => bucket.requests.repeat(() => new UploadPartCopyCommand(input), changing(o)))
   const etag = output.CopyPartResult?.ETag
   if (etag === undefined) throw bucket.stranger('a reply without an ETag')
   return etag

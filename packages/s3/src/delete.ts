@@ -2,6 +2,7 @@ import { DeleteObjectCommand, DeleteObjectsCommand } from '@aws-sdk/client-s3'
 import type { Call } from '@tensorhub/core'
 import type { Bucket } from './bucket.ts'
 import { S3Failure } from './failure.ts'
+import { changing } from './requests.ts'
 
 /** Missing keys are success: S3 says so itself. */
 export async function remove(bucket: Bucket, keys: readonly string[], o: Call): Promise<void> {
@@ -9,7 +10,7 @@ export async function remove(bucket: Bucket, keys: readonly string[], o: Call): 
   if (only === undefined) return
   if (keys.length === 1) {
     try {
-      await bucket.requests.repeat(() => new DeleteObjectCommand(bucket.object(only)), o)
+      await bucket.requests.repeat(() => new DeleteObjectCommand(bucket.object(only)), changing(o))
     } catch (error) {
       if (!(error instanceof S3Failure && error.isMissingKey)) throw error
     }
@@ -36,7 +37,7 @@ async function removeMany(
 ): Promise<{ readonly keys: readonly string[]; readonly error: S3Failure } | undefined> {
   const Objects = keys.map((key) => ({ Key: bucket.object(key).Key }))
   const command = new DeleteObjectsCommand({ Bucket: bucket.name, Delete: { Quiet: true, Objects } })
-  const { output } = await bucket.requests.send(command, { ...o, md5: true })
+  const { output } = await bucket.requests.send(command, { ...changing(o), md5: true })
   const failures = (output.Errors ?? []).filter(({ Code }) => Code !== 'NoSuchKey' && Code !== 'NoSuchVersion')
   const errors = failures.map(
     ({ Code = 'Unknown', Message = '', Key = '' }) =>

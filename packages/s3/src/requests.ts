@@ -31,6 +31,8 @@ export interface SendOptions extends Call {
   readonly content?: { readonly bytes: Uint8Array; readonly sha256?: string }
   /** Sends Content-MD5 in place of a newer checksum: DeleteObjects demands one, and older servers know no other. */
   readonly md5?: boolean
+  /** Of what changes something: an abort waits for the reply to what was sent whole. */
+  readonly changes?: boolean
   /** Keeps the request's place until `release`, since its body is still to come. */
   readonly hold?: boolean
 }
@@ -123,7 +125,6 @@ export class Requests {
     command: Command<I, O>,
     o: SendOptions,
   ): Promise<{ output: O; date: Date }> {
-    await this.signIn()
     let date = new Date()
     command.middlewareStack.add(
       (next) => async (args) => {
@@ -151,10 +152,12 @@ export class Requests {
     const stack = this.client.middlewareStack.clone()
     // In its place, since others are placed beside it.
     stack.add((next) => next, { step: 'finalizeRequest', name: 'retryMiddleware', priority: 'high', override: true })
-    const { output } = await settledRequest(o.signal, (abortSignal) => {
+    const sent = async (abortSignal: AbortSignal | undefined) => {
+      await this.signIn()
       const handler = command.resolveMiddleware(stack, this.#config, abortSignal ? { abortSignal } : {})
       return handler(command as never)
-    })
+    }
+    const { output } = await (o.changes ? settledRequest(o.signal, () => this.#host, sent) : sent(o.signal))
     return { output, date }
   }
 
@@ -203,6 +206,11 @@ export function failureOf(error: unknown, host: string): unknown {
     requestId: $metadata?.requestId,
     clockCorrected: $metadata?.clockSkewCorrected === true,
   })
+}
+
+/** The options of a request that changes something. */
+export function changing({ signal }: Call): SendOptions {
+  return { changes: true, ...(signal ? { signal } : {}) }
 }
 
 interface RawRequest {

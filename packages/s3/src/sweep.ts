@@ -10,7 +10,7 @@ import { type Bucket, PROBE } from './bucket.ts'
 import { remove } from './delete.ts'
 import { S3Failure } from './failure.ts'
 import { objects } from './list.ts'
-import type { Reply } from './requests.ts'
+import { changing, type Reply } from './requests.ts'
 
 interface Unfinished {
   readonly key: string
@@ -84,7 +84,8 @@ async function partsOf(bucket: Bucket, { key, id }: Unfinished, o: Call): Promis
 /** False when it was gone already. */
 export async function abort(bucket: Bucket, { key, id }: Unfinished, o: Call): Promise<boolean> {
   try {
-    await bucket.requests.repeat(() => new AbortMultipartUploadCommand({ ...bucket.object(key), UploadId: id }), o)
+    const input = { ...bucket.object(key), UploadId: id }
+    await bucket.requests.repeat(() => new AbortMultipartUploadCommand(input), changing(o))
     return true
   } catch (error) {
     if (isGone(error)) return false

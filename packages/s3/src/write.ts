@@ -20,6 +20,7 @@ import type { Bucket } from './bucket.ts'
 import { type Committed, commit, conditionOf, refusal, UploadLost } from './commit.ts'
 import { PART_MAX, PART_MIN, PARTS_MAX, SIZE_MAX } from './options.ts'
 import { findOrNone } from './read.ts'
+import { changing } from './requests.ts'
 import { abort, isGone } from './sweep.ts'
 
 const MIB = 1024 * 1024
@@ -132,7 +133,10 @@ class Upload implements PartUpload<Session> {
       await expectVersion(this.#bucket, this.#key, o.when.ifVersion, call)
     const done = await commit(this.#bucket, this.#key, { ...o, nonce }, async () => {
       const content = { bytes, ...(sha256 === undefined ? {} : { sha256 }) }
-      const { output, date } = await this.#bucket.requests.send(new PutObjectCommand(input), { ...call, content })
+      const { output, date } = await this.#bucket.requests.send(new PutObjectCommand(input), {
+        ...changing(o),
+        content,
+      })
       return this.#committed(output.ETag, date)
     })
     return this.#info(bytes.byteLength, done)
@@ -153,7 +157,10 @@ class Upload implements PartUpload<Session> {
       Body: bytes,
       ...(crc === undefined ? {} : { ChecksumCRC32: crc }),
     }
-    const sending = this.#bucket.requests.repeat(() => new UploadPartCommand(input), { ...o, content: { bytes } })
+    const sending = this.#bucket.requests.repeat(() => new UploadPartCommand(input), {
+      ...changing(o),
+      content: { bytes },
+    })
     // Somebody swept it: the key is not what is missing.
     const { output } = await sending.catch((error: unknown) => {
       throw isGone(error) ? new UploadLost() : error
@@ -213,9 +220,10 @@ export async function begin(
     // Has to be said at the beginning where the parts say theirs. https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
     ...(o.checksums ? { ChecksumAlgorithm: 'CRC32' as const } : {}),
   }
-  const { output } = await bucket.requests.repeat(
-    () => new CreateMultipartUploadCommand(input),
-    o.signal ? { signal: o.signal } : {},
+  // Not cut by an abort: nobody would know of the upload, to free it.
+  const { output } = await bucket.requests.retrying(
+    () => bucket.requests.send(new CreateMultipartUploadCommand(input), {}),
+    o,
   )
   if (output.UploadId === undefined) throw bucket.stranger('a reply without an UploadId')
   return { id: output.UploadId, nonce, size: 0, checksums: [] }
@@ -236,7 +244,7 @@ export function finish(
   const input = { ...bucket.object(key), UploadId: session.id, MultipartUpload: { Parts }, ...conditionOf(o.when) }
   return commit(bucket, key, { ...o, nonce: session.nonce }, async () => {
     const command = new CompleteMultipartUploadCommand(input)
-    const { output, date } = await bucket.requests.send(command, o.signal ? { signal: o.signal } : {})
+    const { output, date } = await bucket.requests.send(command, changing(o))
     if (output.ETag === undefined) throw bucket.stranger('a reply without an ETag')
     return { version: versionOf(output.ETag), modified: date }
   })

@@ -153,7 +153,7 @@ await serverSuite(
     })
 
     it.each(['CreateMultipartUpload', 'UploadPart', 'CompleteMultipartUpload'])(
-      'an abort during %s leaves no unfinished upload, whenever its reply comes',
+      'an abort during %s leaves no unfinished upload, also where the reply comes behind it',
       async (operation) => {
         const store = await open({ partSize: 5 * MIB })
         proxy.on({ operation }, delayReply(300))
@@ -170,6 +170,51 @@ await serverSuite(
         expect(await store.exists('k')).toBe(operation === 'CompleteMultipartUpload')
       },
     )
+
+    it('CreateMultipartUpload is not cut: one whose reply comes long after the abort is freed behind it', async () => {
+      const store = await open({ partSize: 5 * MIB })
+      proxy.on({ operation: 'CreateMultipartUpload' }, delayReply(4000))
+      const stop = new AbortController()
+      const write = store.write('k', randomBytes(12 * MIB), { signal: stop.signal })
+      write.catch(() => undefined)
+      await expect.poll(() => proxy.count({ operation: 'CreateMultipartUpload' }), { timeout: 30_000 }).toBe(1)
+      stop.abort()
+      await expect(write).rejects.toMatchObject({ code: 'ABORTED' })
+      await expect.poll(() => proxy.count({ operation: 'AbortMultipartUpload' }), { timeout: 30_000 }).toBe(1)
+      await store.close()
+      expect(await servers.unfinished(bucket)).toBe(0)
+    })
+
+    it('an abort while credentials are waited for ends the call at once, and nothing is sent', async () => {
+      const asked = Promise.withResolvers<void>()
+      const credentials = () => {
+        asked.resolve()
+        return new Promise<never>(() => undefined)
+      }
+      const endpoint = proxy.through(servers.server.endpoint)
+      const given = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials })
+      for (const store of [
+        openBlobs(s3({ bucket: 'bucket', endpoint, credentials, probe: false })),
+        openBlobs(s3({ bucket: 'bucket', client: given, probe: false })),
+      ]) {
+        opened.push(store)
+        proxy.forget()
+        const stop = new AbortController()
+        const write = store.write('k', 'x', { signal: stop.signal })
+        await asked.promise
+        let over = false
+        const ended = write.catch((error: unknown) => {
+          over = true
+          return error
+        })
+        stop.abort()
+        await new Promise((resolve) => setTimeout(resolve, 0))
+        expect(over).toBe(true)
+        expect(await ended).toMatchObject({ code: 'ABORTED' })
+        expect(proxy.requests).toEqual([])
+      }
+      given.destroy()
+    })
 
     it('what a process left that died while it tried out conditions of parts is swept', async () => {
       const store = await open()

@@ -27,9 +27,9 @@ import { checkKey, checkPrefix } from './key.ts'
 
 /**
  * Milliseconds that an abort waits for a change under way to end, so that nothing of it comes behind whatever its caller does next. Drivers end theirs at once, or
- * know within two seconds what became of it; one that does not must not hold its caller.
+ * know within two seconds what became of it, and clean up; one that takes longer must not hold its caller.
  */
-const LINGER = 5000
+const LINGER = 3000
 
 /** The blob layer's public class, over any {@link BlobDriver}: lazy open, key and option checks before any I/O, sizes verified, errors with place. */
 export class BlobStore implements AsyncDisposable {
