@@ -7,7 +7,7 @@ import { prepare, SCENARIOS } from './crash-scenarios.ts'
 import { crash, goesOn, holds } from './crashed-hub.ts'
 import { type Kill, KillingStores, MOMENTS } from './killing-stores.ts'
 import { largeScript } from './large-script.ts'
-import { FULL } from './scale.ts'
+import { BOUND, FULL } from './scale.ts'
 
 /** How many changes a scenario makes, counted on stores in memory; others may make one more or less. */
 const counted = new Map<string, Promise<number>>()
@@ -64,7 +64,7 @@ for (const [turn, [index, blobs]] of PAIRS.entries()) {
 
     it.concurrent.each(Object.keys(SCENARIOS).map((name, n) => [name, n] as const))(
       'while it does: %s',
-      { timeout: FULL ? 7_200_000 : 300_000 },
+      { timeout: BOUND },
       async (scenario, n) => {
         const script = await largeScript()
         /** @returns whether the process died; it does not when the scenario makes fewer changes. */

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { TensorHub } from '../../src/index.ts'
 import { countingHandlers, createTasks, expectWhole, workOn } from './far-work.ts'
 import { FAR_BLOBS, type ProxiedStores, proxiedStores } from './proxied-stores.ts'
-import { FULL } from './scale.ts'
+import { BOUND, FULL } from './scale.ts'
 
 const WORK = FULL ? { tasks: 200, saves: 100 } : { tasks: 20, saves: 24 }
 /** Whatever changes something. A claim and a commit are `findAndModify`. */
@@ -34,7 +34,9 @@ for (const [name, standalone] of [...FAR_BLOBS.map((blobs) => [blobs, false] as 
         await stores?.close()
       })
 
-      it('F8: every 5th reply to a write is lost: no claim, no commit and no save is lost or doubled', async () => {
+      it('F8: every 5th reply to a write is lost: no claim, no commit and no save is lost or doubled', {
+        timeout: BOUND,
+      }, async () => {
         const urls = await stores.newUrls()
         const starts = new Map<number, number>()
         for (let n = 0; n < 2; n++) {

@@ -7,7 +7,7 @@ import type { TaskRecord, TensorHub } from '../../src/index.ts'
 import { waitUntil } from '../tasks/wait-until.ts'
 import { createTasks } from './far-work.ts'
 import { FAR_BLOBS, type ProxiedStores, proxiedStores } from './proxied-stores.ts'
-import { FULL } from './scale.ts'
+import { BOUND, FULL } from './scale.ts'
 
 const MIB = 1024 * 1024
 /** 200 ms ± 50 there and back, 1 Mbit/s a connection. */
@@ -33,7 +33,9 @@ for (const name of FAR_BLOBS)
         await stores?.close()
       })
 
-      it('F15: a save over 1 Mbit/s, its line half open in the middle, ends; heartbeats go on, and memory stays small', async () => {
+      it('F15: a save over 1 Mbit/s, its line half open in the middle, ends; heartbeats go on, and memory stays small', {
+        timeout: BOUND,
+      }, async () => {
         const urls = await stores.newUrls()
         const end = Promise.withResolvers<{ n: number }>()
         const hub = await stores.connect(urls, { scripts: { handlers: { t: () => end.promise } } })

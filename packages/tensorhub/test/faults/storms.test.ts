@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { TensorHub } from '../../src/index.ts'
 import { countingHandlers, createTasks, expectWhole, workOn } from './far-work.ts'
 import { FAR_BLOBS, type FarBlobs, type ProxiedStores, proxiedStores } from './proxied-stores.ts'
-import { FULL } from './scale.ts'
+import { BOUND, FULL } from './scale.ts'
 
 const WORK = FULL ? { tasks: 200, saves: 100 } : { tasks: 16, saves: 12 }
 const READS = ['find', 'getMore', 'aggregate']
@@ -65,7 +65,9 @@ for (const name of FAR_BLOBS)
         await stores?.close()
       })
 
-      it('F9: all tasks finish and all saves are right; few requests an operation; no conflict is told that was none', async () => {
+      it('F9: all tasks finish and all saves are right; few requests an operation; no conflict is told that was none', {
+        timeout: BOUND,
+      }, async () => {
         const urls = await stores.newUrls()
         const starts = new Map<number, number>()
         for (let n = 0; n < 2; n++)

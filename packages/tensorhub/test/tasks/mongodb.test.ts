@@ -5,7 +5,7 @@ import { serverSuite } from '@tensorhub/servers/suite'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { TensorHub } from '../../src/index.ts'
 import type { TaskRecord } from '../../src/tasks/document.ts'
-import { FULL } from '../faults/scale.ts'
+import { BOUND, FULL } from '../faults/scale.ts'
 import { temporaryFolder } from '../temporary-hub.ts'
 import { judge, type Killed, readStarts, startingScript, type Told } from './history.ts'
 import { type Runner, startRunner } from './runner.ts'
@@ -14,8 +14,6 @@ import { waitUntil } from './wait-until.ts'
 
 const RUNNERS = 8
 const LEASE = 1000
-/** What a loaded machine may take to start a process or to give it a turn; no measure of the protocol. */
-const BOUND = FULL ? 7_200_000 : 300_000
 
 await serverSuite('mongodb', `F1 and F2 on MongoDB: ${RUNNERS} runner processes`, () => {
   let server: MongoServer

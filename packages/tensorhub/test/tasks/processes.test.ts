@@ -1,13 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { FULL } from '../faults/scale.ts'
+import { BOUND, FULL } from '../faults/scale.ts'
 import { temporaryHub } from '../temporary-hub.ts'
 import { isAlive, startRunner } from './runner.ts'
 import { script } from './script-folder.ts'
 import { waitUntil } from './wait-until.ts'
 
-describe('runners as processes', { timeout: FULL ? 7_200_000 : 180_000 }, () => {
+describe('runners as processes', { timeout: BOUND }, () => {
   it.each([2, 8])('F1: %i race for no-op tasks: each is run once', async (runners) => {
     for (let race = 0; race < (FULL ? 10 : 1); race++) {
       const hub = await temporaryHub()
