@@ -100,9 +100,10 @@ export class Service {
   }
 }
 
-/** A page for people. Google's upload servers say so of plain errors too, and have a header that marks them. */
+/** A page for people, rather than a blob that is one. Google's upload servers say so of plain errors too, and have a header that marks them. */
 function isPage(headers: HttpReply['headers']): boolean {
-  return /^text\/html/i.test(String(headers['content-type'] ?? '')) && !('x-guploader-uploadid' in headers)
+  if ('x-guploader-uploadid' in headers || 'x-goog-generation' in headers) return false
+  return /^text\/html/i.test(String(headers['content-type'] ?? ''))
 }
 
 function parsed(text: string): object | undefined {

@@ -213,6 +213,13 @@ await serverSuite(
       expect(await blobs.bytes('z', { range: { offset: 3, length: 5 } })).toEqual(bytes.subarray(3, 8))
     })
 
+    it('a blob that is a page for people is read as any other, ranges too', async () => {
+      await using blobs = openBlobs(gcs({ bucket: await newBucket(server), endpoint: server.endpoint }))
+      await blobs.write('page', '<p>hello</p>', { contentType: 'text/html' })
+      expect((await blobs.read('page')).info.contentType).toBe('text/html')
+      expect(new TextDecoder().decode(await blobs.bytes('page', { range: { offset: 3, length: 5 } }))).toBe('hello')
+    })
+
     it('bytes beyond eight parts go in parts', async () => {
       const bucket = await newBucket(server)
       await using blobs = openBlobs(gcs({ bucket, endpoint: through(), partSize: 256 * 1024, upload: 'session' }))
