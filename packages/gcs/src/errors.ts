@@ -112,7 +112,8 @@ export function isAmbiguous(error: unknown): boolean {
 
 /** Not allowed, rather than too much. */
 export function isDenied(error: unknown): boolean {
-  return error instanceof ReplyFailure && error.status === 403 && !isTooMuch(error)
+  if (!(error instanceof ReplyFailure)) return false
+  return error.status === 403 ? !isTooMuch(error) : isPolicy(error)
 }
 
 export function isTooMuch(error: unknown): boolean {
@@ -229,13 +230,19 @@ function ofReply(error: ReplyFailure, at: ErrorPlace): MappedError {
           { reason: 'NO_BUCKET' },
         )
       return make('NOT_FOUND', `There is no blob '${at.target ?? ''}' in bucket '${bucket}'.`)
+    case 412:
+      if (!isPolicy(error)) break
+      return make(
+        'DENIED',
+        `${said}. A policy of the organization that bucket '${bucket}' belongs to forbids this; ask its administrator.`,
+        { reason: 'PERMISSION' },
+      )
     case 413:
       return make('INVALID', `${said}.`, { reason: 'BLOB_TOO_LARGE' })
     case 400:
       return make('INVALID', `${said}.`)
-    default:
-      return make('UNKNOWN', `${said}.`)
   }
+  return make('UNKNOWN', `${said}.`)
 }
 
 /** Both APIs say 404 of an object and of a bucket; only the text tells them apart. */
@@ -245,6 +252,15 @@ export function isNoBucket(error: unknown): boolean {
     error.status === 404 &&
     (error.reason === 'NoSuchBucket' || /bucket does not exist/i.test(error.message))
   )
+}
+
+/** The condition of the request did not hold. 412 is also what an organization's policy says, of whatever request. https://cloud.google.com/storage/docs/json_api/v1/status-codes#412-precondition-failed */
+export function isConditionFailed(error: unknown): boolean {
+  return error instanceof ReplyFailure && error.status === 412 && !isPolicy(error)
+}
+
+function isPolicy({ status, reason }: ReplyFailure): boolean {
+  return status === 412 && /^orgPolicy/i.test(reason)
 }
 
 /** 404 to a write can only mean the bucket. */

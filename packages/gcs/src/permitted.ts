@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { BlobInfo } from '@tensorhub/core'
 import type { Bucket } from './bucket.ts'
 import { compose } from './compose.ts'
-import { isDenied, isTransient, ReplyFailure } from './errors.ts'
+import { isConditionFailed, isDenied, isTransient, ReplyFailure } from './errors.ts'
 import { PROBE } from './probe.ts'
 import { uploadOnce } from './upload-once.ts'
 import { objectPath } from './writing.ts'
@@ -60,7 +60,7 @@ async function composes(bucket: Bucket, name: string, { size, version }: BlobInf
     })
     return { composite: true, conditions: false }
   } catch (error) {
-    if (error instanceof ReplyFailure && error.status === 412) return { composite: true, conditions: true }
+    if (isConditionFailed(error)) return { composite: true, conditions: true }
     // A service without it, or an account that may not.
     if (error instanceof ReplyFailure && !isTransient(error)) return NOT
     throw error

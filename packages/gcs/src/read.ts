@@ -8,7 +8,7 @@ import {
   throwIfAborted,
 } from '@tensorhub/core'
 import type { Bucket } from './bucket.ts'
-import { isTransient, ReplyFailure } from './errors.ts'
+import { isConditionFailed, isTransient, ReplyFailure } from './errors.ts'
 import type { HttpReply } from './http.ts'
 import { infoOf, infoOfHeaders, isGeneration } from './object-info.ts'
 import { withQuery } from './writing.ts'
@@ -105,7 +105,7 @@ async function download(
     return { info, reply }
   } catch (error) {
     if (!(error instanceof ReplyFailure)) throw error
-    if (error.status === 412 || error.status === 304) throw changed(key)
+    if (isConditionFailed(error) || error.status === 304) throw changed(key)
     if (error.status !== 416) throw error
     if (offset === 0) return undefined
     throw new HubError('RANGE', `Blob '${key}' has no byte ${offset}.`, { at: at(key) })

@@ -1,5 +1,5 @@
 import { type BlobInfo, type Call, type PartUpload, retrying, type WriteOptions } from '@tensorhub/core'
-import { NotTheStore, noBucket, ReplyFailure, transientWithin, UploadLost } from './errors.ts'
+import { isConditionFailed, NotTheStore, noBucket, ReplyFailure, transientWithin, UploadLost } from './errors.ts'
 import type { HttpReply } from './http.ts'
 import { FIELDS, type ObjectResource } from './object-info.ts'
 import { UNIT } from './options.ts'
@@ -51,7 +51,7 @@ export function resumable(service: Service, writing: Writing, o: WriteOptions): 
         const path = await retrying(start, { isTransient: transientWithin(service.timeout), ...signalOf(call) })
         return { path, sent: 0, held: [] }
       } catch (error) {
-        if (error instanceof ReplyFailure && error.status === 412) throw writing.refused()
+        if (o.when !== undefined && isConditionFailed(error)) throw writing.refused()
         return noBucket(error)
       }
     },

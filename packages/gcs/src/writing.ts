@@ -9,7 +9,15 @@ import {
   retrying,
   type WriteOptions,
 } from '@tensorhub/core'
-import { ConnectionFailure, isAmbiguous, isDenied, isNoBucket, ReplyFailure, transientWithin } from './errors.ts'
+import {
+  ConnectionFailure,
+  isAmbiguous,
+  isConditionFailed,
+  isDenied,
+  isNoBucket,
+  ReplyFailure,
+  transientWithin,
+} from './errors.ts'
 import { FIELDS, infoOf, isGeneration, NONCE, type ObjectResource, resourceOf } from './object-info.ts'
 import type { Service } from './service.ts'
 
@@ -92,7 +100,7 @@ export class Writing {
       }, this.#again)
     } catch (error) {
       if (isHubError(error)) throw error
-      const refused = error instanceof ReplyFailure && error.status === 412
+      const refused = this.#when !== undefined && isConditionFailed(error)
       if (!this.#ambiguous) throw refused ? this.refused() : error
       let done: ObjectResource | undefined
       try {

@@ -309,6 +309,21 @@ describe('single uploads', () => {
     expect(got.map(({ method }) => method)).toEqual(['POST', 'GET'])
   })
 
+  // https://cloud.google.com/storage/docs/json_api/v1/status-codes#412-precondition-failed
+  it('that a policy of the organization forbids, by a 412 too: DENIED, never EXISTS or CONFLICT', async () => {
+    const policy = () => failure(412, 'orgPolicyConstraintFailed', 'violates constraint gcp.restrictNonCmekServices')
+    const UNIT = 256 * 1024
+    for (const o of [{}, { when: { ifAbsent: true } }, { when: { ifVersion: '7' } }] as const)
+      for (const body of ['abc', new Blob([new Uint8Array(2 * UNIT)])]) {
+        const { store } = await serving([policy], { partSize: UNIT, upload: 'session' })
+        const error = await errorOf(store.write('k', body, o))
+        expect([error.code, error.reason, error.retryable]).toEqual(['DENIED', 'PERMISSION', false])
+        expect(error.message).toContain('restrictNonCmekServices')
+        await store.close()
+        http?.closeAllConnections()
+      }
+  })
+
   it('over a version that failed such that they may have been done: UNKNOWN once another one’s object stands there, or none', async () => {
     for (const after of [
       () => ({ body: resource({ generation: '9', metadata: { 'tensorhub-write': 'theirs' } }) }),
