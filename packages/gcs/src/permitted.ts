@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import type { BlobInfo } from '@tensorhub/core'
+import { type BlobInfo, retrying } from '@tensorhub/core'
 import type { Bucket } from './bucket.ts'
 import { compose } from './compose.ts'
-import { isConditionFailed, isDenied, isTransient, ReplyFailure } from './errors.ts'
+import { isConditionFailed, isDenied, isTransient, ReplyFailure, transientWithin } from './errors.ts'
 import { PROBE } from './probe.ts'
 import { uploadOnce } from './upload-once.ts'
 import { objectPath } from './writing.ts'
@@ -40,23 +40,33 @@ export async function permitted(bucket: Bucket): Promise<Permitted> {
   let found: Permitted
   let removed: boolean
   try {
-    const path = objectPath(bucket.name, name, { fields: 'storageClass' })
-    const { storageClass } = await bucket.json<{ readonly storageClass?: string }>({ method: 'GET', path })
-    found = COLD.has(storageClass ?? '') ? NOT : await composes(bucket, name, made)
+    found = (await isCold(bucket, name)) ? NOT : await composes(bucket, name, made)
   } finally {
     removed = await bucket.removeIfAllowed(name, {})
   }
   return removed ? found : NOT
 }
 
-/** Puts an object together over itself, on the condition that it is not there. */
+/** Whether new objects are of a class whose early deletion costs, or that cannot be seen: objects may not be read. */
+async function isCold(bucket: Bucket, name: string): Promise<boolean> {
+  const path = objectPath(bucket.name, name, { fields: 'storageClass' })
+  try {
+    const { storageClass } = await bucket.json<{ readonly storageClass?: string }>({ method: 'GET', path })
+    return COLD.has(storageClass ?? '')
+  } catch (error) {
+    if (isDenied(error)) return true
+    throw error
+  }
+}
+
+/** Puts an object together over itself, on the condition that it is not there: again while that fails in a way that may pass, for it changes nothing. */
 async function composes(bucket: Bucket, name: string, { size, version }: BlobInfo): Promise<Permitted> {
   const condition = { ifGenerationMatch: '0' }
+  const sources = [{ name, generation: version, size }]
   try {
-    await compose(bucket, name, [{ name, generation: version, size }], {
-      condition,
-      resource: {},
-      deleteSources: false,
+    await retrying(() => compose(bucket, name, sources, { condition, resource: {}, deleteSources: false }), {
+      isTransient: transientWithin(bucket.settings.timeout),
+      attempts: 6,
     })
     return { composite: true, conditions: false }
   } catch (error) {

@@ -91,6 +91,7 @@ await serverSuite(
 
     it.each([
       ['of a cold class', 'objects.get', answer({ status: 200, body: '{"storageClass":"NEARLINE"}' })],
+      ['whose objects may not be read', 'objects.get', denied],
       ['from which nothing may be deleted', 'objects.delete', denied],
       ['whose objects may not have other names', 'objects.insert', denied],
       ['in which nothing may be composed', 'objects.compose', denied],
@@ -108,6 +109,13 @@ await serverSuite(
       await blobs.open()
       expect(await way()).toBe('session')
       expect(proxy.count({ operation: 'objects.insert' })).toBe(0)
+    })
+
+    it('what only failed in passing while it was tried out is tried again', async () => {
+      const { proxy, way } = await behind()
+      for (const operation of ['objects.insert', 'objects.get', 'objects.compose', 'objects.delete'])
+        proxy.on({ operation }, answer(gcsError(503, 'backendError')), { times: 1 })
+      expect(await way('conditional')).toBe('composite')
     })
 
     it('what cannot be found out now fails the write, and is asked for again by the next', async () => {
