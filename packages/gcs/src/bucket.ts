@@ -59,7 +59,7 @@ export class Bucket {
   }
 
   /** @returns False when deleting is not allowed: a right that is missing, a retention policy, a hold. */
-  async removeIfAllowed(name: string, o: Call): Promise<boolean> {
+  async removeIfAllowed(name: string, o: Call & { readonly generation?: string }): Promise<boolean> {
     try {
       await this.remove(name, o)
       return true

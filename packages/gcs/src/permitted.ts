@@ -37,12 +37,14 @@ export async function permitted(bucket: Bucket): Promise<Permitted> {
     if (isDenied(error)) return NOT
     throw error
   }
-  let found: Permitted
+  let found: Permitted | undefined
   let removed: boolean
   try {
     found = (await isCold(bucket, name)) ? NOT : await composes(bucket, name, made)
   } finally {
-    removed = await bucket.removeIfAllowed(name, {})
+    // By its generation: by its name alone, a bucket with versions would keep it. Where it was composed over itself, that is another one.
+    const replaced = found?.composite === true && !found.conditions
+    removed = await bucket.removeIfAllowed(name, replaced ? {} : { generation: made.version })
   }
   return removed ? found : NOT
 }

@@ -14,12 +14,13 @@ export const PROBE = '!tensorhub-probe-'
  */
 export async function probe(bucket: Bucket, o: Call): Promise<{ readonly held: boolean; readonly stays: boolean }> {
   const key = `${PROBE}${randomUUID()}`
-  const write = () => {
+  const write = async () => {
     const options = { ...o, when: { ifAbsent: true } } as const
-    return uploadOnce(bucket.service, bucket.writing(key, options), new Uint8Array(), options)
+    return (await uploadOnce(bucket.service, bucket.writing(key, options), new Uint8Array(), options)).version
   }
+  let made: { readonly generation?: string }
   try {
-    await write()
+    made = { generation: await write() }
   } catch (error) {
     // Not allowed to write: then there is no write whose precondition could be ignored.
     if (isDenied(error)) return { held: true, stays: false }
@@ -30,13 +31,14 @@ export async function probe(bucket: Bucket, o: Call): Promise<{ readonly held: b
   try {
     await write()
     held = false
+    made = {}
   } catch (error) {
     // Not allowed to overwrite: asked for after the precondition or before, it did not go through.
     if (!isHubError(error, 'EXISTS') && !isDenied(error)) throw error
     held = true
   } finally {
-    // Where it stays, `sweep` of somebody who may delete will free it.
-    stays = !(await bucket.removeIfAllowed(bucket.nameOf(key), o))
+    // By its generation: by its name alone, a bucket with versions would keep it. Where it stays, `sweep` of somebody who may delete will free it.
+    stays = !(await bucket.removeIfAllowed(bucket.nameOf(key), { ...o, ...made }))
   }
   return { held, stays }
 }

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { Storage } from '@google-cloud/storage'
 import { type BlobStore, openBlobs } from '@tensorhub/core'
 import { type GcsOptions, gcs } from '@tensorhub/gcs'
 import { type GcsServer, startGcs } from '@tensorhub/servers'
@@ -116,6 +118,16 @@ await serverSuite(
       for (const operation of ['objects.insert', 'objects.get', 'objects.compose', 'objects.delete'])
         proxy.on({ operation }, answer(gcsError(503, 'backendError')), { times: 1 })
       expect(await way('conditional')).toBe('composite')
+    })
+
+    it('what was tried out, at opening and before the first upload, stays in no bucket with versions either', async () => {
+      const sdk = new Storage({ apiEndpoint: server.endpoint, projectId: 'p' })
+      bucket = `tensorhub-${randomUUID()}`
+      await sdk.createBucket(bucket, { versioning: { enabled: true } })
+      const { way } = await behind({ probe: true })
+      expect(await way('conditional')).toBe('composite')
+      const prefix = '!tensorhub-probe-'
+      expect((await sdk.bucket(bucket).getFiles({ versions: true, prefix }))[0].map(({ name }) => name)).toEqual([])
     })
 
     it('what cannot be found out now fails the write, and is asked for again by the next', async () => {
