@@ -37,14 +37,17 @@ export async function sweep(
   return { count, bytes }
 }
 
-/** Objects of the same name up to the next `/` belong together; a listing, which goes by name, has them in a row. */
+/** Characters of a UUID. */
+const ID = 36
+
+/** Objects of one id behind the prefix belong together; a listing, which goes by name, has them in a row. */
 async function* leftovers(bucket: Bucket, prefix: string, o: Call): AsyncGenerator<Leftover, void, undefined> {
   let current: (Leftover & { readonly of: string }) | undefined
   const at = bucket.nameOf(prefix).length
   for await (const object of objects(bucket, prefix, o)) {
     throwIfAborted(o.signal)
     const { modified, size, version } = infoOf(object.name, object, bucket.service.host)
-    const of = object.name.slice(at).split('/')[0] as string
+    const of = object.name.slice(at, at + ID)
     if (current?.of !== of) {
       if (current !== undefined) yield current
       current = { of, names: [], bytes: 0, newest: modified }

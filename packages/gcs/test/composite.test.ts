@@ -199,7 +199,7 @@ await serverSuite(
         const bytes = bytesOf(40 * PART)
         proxy.on({ operation: 'objects.insert' }, loseReply(), { every: 5 })
         proxy.on({ operation: 'objects.insert' }, resetRequest(50_000), { every: 7 })
-        proxy.on({ operation: 'objects.compose', path: '/c1/' }, loseReply(), { times: 1 })
+        proxy.on({ operation: 'objects.compose', path: '-c1/' }, loseReply(), { times: 1 })
         proxy.on({ operation: 'objects.compose' }, answer(gcsError(503, 'backendError')), { every: 2 })
         await blobs.write('k', pieces(bytes), { when: { ifAbsent: true } })
         expect(await blobs.bytes('k')).toEqual(bytes)

@@ -268,11 +268,12 @@ describe('composite uploads', () => {
     })
     // In the order of the body, the intermediate for the two that it is made of.
     const names = ((requests[1]?.['sourceObjects'] ?? []) as { name: string }[]).map(({ name }) =>
-      name.replace(/^.*\//, ''),
+      name.replace(/^.*-/, ''),
     )
     expect(names).toEqual(['c1', ...Array.from({ length: 31 }, (_, i) => String(i + 3))])
+    // Without a `/`: a bucket with a hierarchical namespace would keep a folder of each upload.
     for (const name of made.keys())
-      expect(name === 'k' || /^!tensorhub-part-[0-9a-f-]{36}\/c?\d+$/.test(name)).toBe(true)
+      expect(name === 'k' || /^!tensorhub-part-[0-9a-f-]{36}-c?\d+$/.test(name)).toBe(true)
   })
 
   it('of which another size was put together than was sent are removed again', async () => {
