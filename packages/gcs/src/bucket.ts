@@ -31,16 +31,12 @@ export class Bucket {
 
   /** A request that may be sent again. */
   send(request: ServiceRequest): Promise<HttpReply> {
-    const { signal } = request
-    return retrying(() => this.service.send(request), {
-      isTransient: transientWithin(this.settings.timeout),
-      attempts: 6,
-      ...(signal ? { signal } : {}),
-    })
+    return this.#again(request, () => this.service.send(request))
   }
 
-  async json<T extends object>(request: ServiceRequest): Promise<T> {
-    return this.service.object<T>(await this.send(request))
+  /** The same for a reply that is a JSON object: also when it breaks off. */
+  json<T extends object>(request: ServiceRequest): Promise<T> {
+    return this.#again(request, () => this.service.json<T>(request))
   }
 
   resource(key: string, o: Call): Promise<ObjectResource> {
@@ -67,5 +63,12 @@ export class Bucket {
       if (isDenied(error)) return false
       throw error
     }
+  }
+  #again<T>({ signal }: ServiceRequest, work: () => Promise<T>): Promise<T> {
+    return retrying(work, {
+      isTransient: transientWithin(this.settings.timeout),
+      attempts: 6,
+      ...(signal ? { signal } : {}),
+    })
   }
 }

@@ -208,6 +208,18 @@ await serverSuite(
         expect(error.code).toBe('CONFLICT')
       })
 
+      it('within a listing, or what is said of a blob: it is asked for again', async () => {
+        const blobs = await store()
+        for (let i = 0; i < 20; i++) await blobs.write(`k${i}`, 'x')
+        const cut = proxy.on({ operation: 'objects.list' }, resetReply(100), { times: 2 })
+        const keys: string[] = []
+        for await (const { key } of blobs.list('')) keys.push(key)
+        expect(keys.length).toBe(20)
+        proxy.on({ operation: 'objects.get' }, resetReply(100), { times: 1 })
+        expect((await blobs.stat('k1')).size).toBe(1)
+        expect(cut.hits).toBe(2)
+      })
+
       it('within an upload: the part is sent again', async () => {
         const blobs = await store({ partSize: 256 * 1024 })
         const bytes = bytesOf(2 * MIB + 77)
