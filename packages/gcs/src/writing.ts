@@ -31,8 +31,8 @@ export class Writing {
   readonly #when: Precondition | undefined
   readonly #signal: AbortSignal | undefined
   readonly #hidden: boolean
-  /** A request of this write failed such that it may have been carried out. */
-  #ambiguous = false
+  /** The last failure of a request of this write that may have been carried out. */
+  #ambiguous: { readonly error: unknown } | undefined
 
   /** @param o `hidden`: nobody but the upload that it is a part of sees the object. Whether it was made does not matter where it is not known: what went wrong does. */
   constructor(
@@ -94,7 +94,7 @@ export class Writing {
         try {
           return await work()
         } catch (error) {
-          if (isAmbiguous(error)) this.#ambiguous = true
+          if (isAmbiguous(error)) this.#ambiguous = { error }
           throw error
         }
       }, this.#again)
@@ -108,7 +108,7 @@ export class Writing {
       } catch (failure) {
         if (isHubError(failure)) throw failure
         // What is known already says more than that asking failed as well.
-        throw this.#when === undefined ? error : this.#unknown(error)
+        throw this.#when === undefined ? this.#ambiguous.error : this.#unknown(this.#ambiguous.error)
       }
       if (done !== undefined) return done
       // A server that has only been silent may yet do it.

@@ -348,6 +348,26 @@ describe('single uploads', () => {
     expect((await errorOf(store.write('k', 'abc', { when: { ifAbsent: true } }))).code).toBe('UNKNOWN')
   })
 
+  it('without a condition, or of a part, that may not be read back: what failed is told, not that asking did', async () => {
+    const { store, got } = await serving([
+      () => failure(500, 'internalError'),
+      () => failure(403, 'forbidden'),
+      () => failure(403, 'forbidden'),
+    ])
+    expect(await errorOf(store.write('k', 'abc'))).toMatchObject({ code: 'UNAVAILABLE', retryable: true })
+    expect(got.map(({ method }) => method)).toEqual(['POST', 'GET', 'GET'])
+    await store.close()
+    http?.closeAllConnections()
+    const UNIT = 256 * 1024
+    const answering = ({ method, path }: Got): Answer => {
+      if (method === 'POST') return failure(500, 'internalError')
+      return path.endsWith('/o') ? { body: {} } : failure(403, 'forbidden')
+    }
+    const parts = await serving(Array(20).fill(answering), { partSize: UNIT, upload: 'composite' })
+    const error = await errorOf(parts.store.write('k', new Blob([new Uint8Array(2 * UNIT)]).stream()))
+    expect([error.code, error.retryable]).toEqual(['UNAVAILABLE', true])
+  })
+
   it('done after all while they were tried again: their own 412 is no conflict', async () => {
     let nonce: unknown
     const { store } = await serving([
