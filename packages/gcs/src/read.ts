@@ -123,11 +123,18 @@ async function infoWith(bucket: Bucket, key: string, reply: HttpReply): Promise<
 }
 
 /** Information alone, for a range without bytes. */
-async function nothing(bucket: Bucket, key: string, offset: number, o: Call & { ifVersion?: string }): Promise<Read> {
+async function nothing(
+  bucket: Bucket,
+  key: string,
+  offset: number,
+  o: Call & { range?: ByteRange; ifVersion?: string },
+): Promise<Read> {
   const info = await stat(bucket, key, o)
   if (o.ifVersion !== undefined && o.ifVersion !== info.version) throw changed(key)
   if (offset > 0 && offset >= info.size)
     throw new HubError('RANGE', `Blob '${key}' has ${info.size} bytes, and no byte ${offset}.`, { at: at(key) })
+  // It was empty when its bytes were asked for.
+  if (o.range?.length !== 0 && info.size > 0) throw changed(key, true)
   return { info, body: new ReadableStream({ start: (controller) => controller.close() }) }
 }
 
@@ -141,8 +148,9 @@ function downloadPath(bucket: Bucket, key: string, version: string | undefined):
   })
 }
 
-function changed(key: string): HubError {
-  return new HubError('CONFLICT', `Blob '${key}' has another version by now.`, { at: at(key) })
+/** @param retryable Nobody asked for a version: the next read gets what is there now. */
+function changed(key: string, retryable = false): HubError {
+  return new HubError('CONFLICT', `Blob '${key}' has another version by now.`, { at: at(key), retryable })
 }
 
 function at(key: string) {

@@ -472,6 +472,12 @@ describe('reads', () => {
     expect((await errorOf(store.bytes('k', { range: { offset: 2, length: 2 } }))).code).toBe('UNSUPPORTED')
   })
 
+  it('of a blob that was empty, and is another one when it is looked at: CONFLICT, never the new one without its bytes', async () => {
+    const { store } = await serving([() => ({ status: 416 }), () => ({ body: resource({ size: '3' }) })])
+    const error = await errorOf(store.read('k', { range: { offset: 0, length: 2 } }))
+    expect([error.code, error.retryable]).toEqual(['CONFLICT', true])
+  })
+
   it('NoSuchBucket in XML is NO_BUCKET, NoSuchKey a missing blob', async () => {
     const xml = (code: string): Answer => ({
       status: 404,
