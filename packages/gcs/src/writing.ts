@@ -145,21 +145,28 @@ export class Writing {
     })
   }
 
-  /** What the service took in must be what was sent. @throws INTEGRITY; the object is gone then. */
+  /** What the service took in must be what was sent. @throws INTEGRITY; the object is gone then, or the error says that it stays. */
   async #verified(object: ObjectResource, size: number): Promise<BlobInfo> {
     const info = infoOf(this.key, object, this.#service.host)
     if (info.size === size) return info
-    const removed = await this.#service.send({
-      method: 'DELETE',
-      path: objectPath(this.#service.bucket, this.name, { generation: info.version }),
-      accept: [404],
-    })
-    await removed.bytes()
-    throw new HubError(
+    const error = new HubError(
       'INTEGRITY',
-      `The service stored ${info.size} bytes of blob '${this.key}' where ${size} were sent; it was removed. Try again.`,
+      `The service stored ${info.size} bytes of blob '${this.key}' where ${size} were sent. Try again.`,
       { at: { scheme: 'gcs', op: 'write', target: this.key }, retryable: true },
     )
+    try {
+      // Also behind an abort: what is wrong must not stay.
+      const { signal: _theirs, ...again } = this.#again
+      await retrying(() => this.#remove(info.version), again)
+    } catch (failure) {
+      Object.assign(error, { suppressed: failure })
+    }
+    throw error
+  }
+
+  async #remove(generation: string): Promise<void> {
+    const path = objectPath(this.#service.bucket, this.name, { generation })
+    await (await this.#service.send({ method: 'DELETE', path, accept: [404] })).bytes()
   }
 
   get #again(): RetryOptions {

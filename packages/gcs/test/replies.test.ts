@@ -294,11 +294,23 @@ describe('composite uploads', () => {
 })
 
 describe('single uploads', () => {
-  it('of which another size was stored than was sent are removed again', async () => {
-    const { store, got } = await serving([() => ({ body: resource({ size: '2' }) }), () => ({ status: 204 })])
+  it('of which another size was stored than was sent are removed again, also by a service that is busy', async () => {
+    const wrong = () => ({ body: resource({ size: '2' }) })
+    const { store, got } = await serving([
+      wrong,
+      () => failure(503, 'backendError'),
+      () => ({ status: 204 }),
+      wrong,
+      () => failure(403, 'forbidden'),
+    ])
     const error = await errorOf(store.write('k', 'abc'))
     expect([error.code, error.retryable]).toEqual(['INTEGRITY', true])
-    expect([got[1]?.method, got[1]?.query.get('generation')]).toEqual(['DELETE', '7'])
+    expect(got.slice(1).map(({ method, query }) => [method, query.get('generation')])).toEqual(
+      Array(2).fill(['DELETE', '7']),
+    )
+    // Where it stays, that is told with the failure, not instead of it.
+    const stays = await errorOf(store.write('k', 'abc'))
+    expect([stays.code, (stays as { suppressed?: { status: number } }).suppressed?.status]).toEqual(['INTEGRITY', 403])
   })
 
   it('refused after a failed try, while another one’s object stands there: EXISTS, without sending the bytes again', async () => {
