@@ -15,6 +15,7 @@ import {
 import { Bucket } from './bucket.ts'
 import { CAN } from './can.ts'
 import { copy } from './copy.ts'
+import { CopyConditions } from './copy-conditions.ts'
 import { each } from './each.ts'
 import { mapError } from './errors.ts'
 import { list } from './list.ts'
@@ -40,10 +41,12 @@ class GcsBlobs implements BlobDriver {
   readonly can = CAN
   readonly #bucket: Bucket
   readonly #ways: Ways
+  readonly #copyConditions: CopyConditions
 
   constructor(settings: GcsSettings) {
     this.#bucket = new Bucket(settings)
     this.#ways = new Ways(this.#bucket)
+    this.#copyConditions = new CopyConditions(this.#bucket)
   }
 
   /** Finds the credentials, and whether preconditions hold; `can` says so where they do not. */
@@ -97,7 +100,9 @@ class GcsBlobs implements BlobDriver {
     return list(this.#bucket, prefix, o)
   }
 
-  copy(from: string, to: string, o: Call & { when?: Precondition }): Promise<BlobInfo> {
+  async copy(from: string, to: string, o: Call & { when?: Precondition }): Promise<BlobInfo> {
+    throwIfAborted(o.signal)
+    if (o.when !== undefined) await this.#copyConditions.check(to, o)
     return copy(this.#bucket, from, to, o)
   }
 

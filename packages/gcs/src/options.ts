@@ -35,8 +35,8 @@ interface Common {
    */
   readonly upload?: GcsUpload
   /**
-   * Whether opening writes a probe object twice, create-only, to learn whether the server keeps preconditions (three small requests). Default true; without it
-   * they are trusted, and opening sends nothing.
+   * Whether opening writes a probe object twice, create-only, to learn whether the server keeps preconditions (three small requests), and the first copy with a
+   * condition tries that out too, unless the server is Google's own. Default true; without it they are trusted, and opening sends nothing.
    */
   readonly probe?: boolean
 }

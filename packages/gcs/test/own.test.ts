@@ -255,6 +255,27 @@ await serverSuite(
       expect((await sdk().bucket(bucket).getFiles())[0]).toEqual([])
     })
 
+    it('a server that ignores the condition of a copy is found before one is made; its probe is removed', async () => {
+      const bucket = await newBucket(server)
+      await using blobs = openBlobs(gcs({ bucket, endpoint: through() }))
+      await blobs.write('a', 'a')
+      const { version } = await blobs.write('b', 'b')
+      for (const when of [{ ifAbsent: true }, { ifVersion: version }] as const)
+        expect(await errorOf(blobs.copy('a', 'b', { when }))).toMatchObject({
+          ...{ code: 'UNSUPPORTED', reason: 'PRECONDITIONS_IGNORED', path: 'when' },
+        })
+      expect(new TextDecoder().decode(await blobs.bytes('b'))).toBe('b')
+      expect((await sdk().bucket(bucket).getFiles())[0].map(({ name }) => name)).toEqual(['a', 'b'])
+      // Without a condition there is nothing to be found out; nor is there where the server holds it.
+      expect((await blobs.copy('a', 'c')).key).toBe('c')
+      const rule = proxy.on({ operation: 'objects.rewrite' }, answer(gcsError(412, 'conditionNotMet')), { times: 1 })
+      await using holding = openBlobs(gcs({ bucket, endpoint: through() }))
+      expect((await holding.copy('a', 'd', { when: { ifAbsent: true } })).key).toBe('d')
+      expect((await holding.copy('a', 'e', { when: { ifAbsent: true } })).key).toBe('e')
+      expect(rule.hits).toBe(1)
+      expect((await sdk().bucket(bucket).getFiles())[0].length).toBe(5)
+    })
+
     it('who may only read is let in, and told so when writing', async () => {
       const bucket = await newBucket(server)
       await sdk().bucket(bucket).file('k').save('x', { resumable: false })
