@@ -21,6 +21,9 @@ import {
 import { FIELDS, infoOf, isGeneration, NONCE, type ObjectResource, resourceOf } from './object-info.ts'
 import type { Service } from './service.ts'
 
+/** Milliseconds that an aborted write may look for what became of it: with the two seconds for a reply less than core waits for it. */
+const LOOK = 900
+
 /** What every write of one blob shares: where to, under which condition, and the mark that tells its outcome. */
 export class Writing {
   readonly key: string
@@ -99,6 +102,7 @@ export class Writing {
         }
       }, this.#again)
     } catch (error) {
+      if (isHubError(error, 'ABORTED')) return this.#doneBefore(error)
       if (isHubError(error)) throw error
       const refused = this.#when !== undefined && isConditionFailed(error)
       if (!this.#ambiguous) throw refused ? this.refused() : error
@@ -115,6 +119,14 @@ export class Writing {
       const pending = error instanceof ConnectionFailure && error.code === 'ETIMEDOUT'
       throw this.#when !== undefined && (refused || pending) ? this.#unknown(error) : error
     }
+  }
+
+  /** What became of a write that is aborted while its outcome is open: where it was done, that is told, as it is where the reply comes. @throws `aborted` else. */
+  async #doneBefore(aborted: HubError): Promise<ObjectResource> {
+    if (this.#ambiguous === undefined || this.#hidden) throw aborted
+    const object = await this.#object(AbortSignal.timeout(LOOK)).catch(() => undefined)
+    if (object?.metadata?.[NONCE] !== this.nonce) throw aborted
+    return object
   }
 
   /** The object as this write made it; undefined while it may yet be made. @throws when another one's stands in its way. */
@@ -137,11 +149,11 @@ export class Writing {
     return undefined
   }
 
-  #object(): Promise<ObjectResource> {
+  #object(signal = this.#signal): Promise<ObjectResource> {
     return this.#service.json<ObjectResource>({
       method: 'GET',
       path: objectPath(this.#service.bucket, this.name, { fields: FIELDS }),
-      signal: this.#signal,
+      signal,
     })
   }
 

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { type BlobStore, openBlobs } from '@tensorhub/core'
 import { type GcsOptions, gcs } from '@tensorhub/gcs'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { errorOf } from './error-of.ts'
 import { likeGoogle } from './like-google.ts'
 
@@ -22,6 +22,7 @@ interface Answer {
 let http: Server | undefined
 let blobs: BlobStore | undefined
 afterEach(async () => {
+  vi.restoreAllMocks()
   await blobs?.close()
   http?.closeAllConnections()
   await new Promise((resolve) => http?.close(resolve))
@@ -378,6 +379,29 @@ describe('single uploads', () => {
     const parts = await serving(Array(20).fill(answering), { partSize: UNIT, upload: 'composite' })
     const error = await errorOf(parts.store.write('k', new Blob([new Uint8Array(2 * UNIT)]).stream()))
     expect([error.code, error.retryable]).toEqual(['UNAVAILABLE', true])
+  })
+
+  it('aborted after their reply was lost: what was done is told, what was not is ABORTED', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0.99)
+    for (const isDone of [true, false]) {
+      const stop = new AbortController()
+      let nonce: unknown
+      const { store, got } = await serving([
+        (request) => {
+          nonce = nonceOf(request)
+          // While it waits before it asks.
+          setTimeout(() => stop.abort(), 50)
+          return failure(503, 'backendError')
+        },
+        () => (isDone ? { body: resource({ metadata: { 'tensorhub-write': nonce } }) } : failure(404, 'notFound')),
+      ])
+      const writing = store.write('k', 'abc', { when: { ifAbsent: true }, signal: stop.signal })
+      if (isDone) expect((await writing).version).toBe('7')
+      else expect((await errorOf(writing)).code).toBe('ABORTED')
+      expect(got.map(({ method }) => method)).toEqual(['POST', 'GET'])
+      await store.close()
+      http?.closeAllConnections()
+    }
   })
 
   it('done after all while they were tried again: their own 412 is no conflict', async () => {
