@@ -115,7 +115,8 @@ function failureOf(error: unknown): CredentialsFailure {
   const said = response?.data
   if (typeof said?.error === 'string') {
     const description = String(said.error_description ?? '')
-    const kind = /iat|exp|reasonable timeframe|clock/i.test(description) ? 'skew' : 'wrong'
+    // Of a key's own token: "Check your iat and exp values in the JWT claim." That a login has expired is none of the clock's.
+    const kind = /\b(iat|exp)\b|reasonable timeframe|clock/i.test(description) ? 'skew' : 'wrong'
     return new CredentialsFailure(
       kind,
       `the token service answered ${said.error} (${description || 'no more was said'})`,

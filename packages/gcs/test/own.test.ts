@@ -112,6 +112,26 @@ describe('credentials', () => {
   })
 })
 
+describe('the token service', () => {
+  it.each([
+    ['Token has been expired or revoked.', 'CREDENTIALS', 'gcloud auth application-default login'],
+    ['The associated account was not found.', 'CREDENTIALS', 'keyFile'],
+    [
+      'Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim.',
+      'CLOCK_SKEW',
+      'clock',
+    ],
+  ])('says %s: %s', async (description, reason, remedy) => {
+    const data = { error: 'invalid_grant', error_description: description }
+    const getRequestHeaders = () => Promise.reject(Object.assign(new Error('x'), { response: { status: 400, data } }))
+    const client = likeGoogle('http://127.0.0.1:1')
+    Object.assign(client.authClient, { getRequestHeaders })
+    const error = await errorOf(gcs({ bucket: 'bucket', client }).stat('k', {}))
+    expect([error.code, error.reason]).toEqual(['DENIED', reason])
+    expect(error.message).toContain(remedy)
+  })
+})
+
 describe('hosts', () => {
   it('one that refuses, and one that is unknown, end in UNAVAILABLE within the timeout', async () => {
     for (const endpoint of [`http://127.0.0.1:${await freePort()}`, 'http://no-such-host.invalid']) {
