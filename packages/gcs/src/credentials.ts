@@ -122,6 +122,8 @@ function failureOf(error: unknown): CredentialsFailure {
       `the token service answered ${said.error} (${description || 'no more was said'})`,
     )
   }
+  if (/iam\.serviceAccounts\.signBlob|Service Account Credentials API/i.test(text))
+    return new CredentialsFailure('unsignable', 'IAM did not sign in the name of its service account')
   if (/Could not load the default credentials/.test(text)) return new CredentialsFailure('missing', 'none were found')
   if (/does not exist, or it is not a file/.test(text) || code === 'ENOENT' || code === 'EACCES')
     return new CredentialsFailure('missing', 'the key file that was named is not there, or cannot be read')

@@ -68,10 +68,10 @@ export class UploadLost extends Error {
   }
 }
 
-/** No access token could be had. */
+/** No access token could be had, or no signature: `unsignable`, by an account that may not sign. */
 export class CredentialsFailure extends Error {
   override readonly name = 'CredentialsFailure'
-  readonly kind: 'missing' | 'wrong' | 'skew' | 'unreachable'
+  readonly kind: 'missing' | 'wrong' | 'skew' | 'unreachable' | 'unsignable'
 
   constructor(kind: CredentialsFailure['kind'], message: string) {
     super(message)
@@ -184,6 +184,12 @@ function ofCredentials({ kind, message }: CredentialsFailure): MappedError {
       {
         reason: 'CLOCK_SKEW',
       },
+    )
+  if (kind === 'unsignable')
+    return make(
+      'DENIED',
+      `The account may not sign URLs: ${message}. Grant it roles/iam.serviceAccountTokenCreator on itself, and enable the API iamcredentials.googleapis.com; or give a key by the option keyFile or credentials.`,
+      { reason: 'PERMISSION' },
     )
   const what =
     kind === 'missing' ? 'There are no credentials for Google Cloud Storage' : 'The credentials are not accepted'

@@ -132,6 +132,19 @@ describe('the token service', () => {
   })
 })
 
+it.each([
+  "Permission 'iam.serviceAccounts.signBlob' denied on resource (or it may not exist).",
+  'IAM Service Account Credentials API has not been used in project 1 before or it is disabled.',
+])('an account that may not sign URLs is told what it lacks, not that it is none: %s', async (said) => {
+  const client = likeGoogle('http://127.0.0.1:1')
+  const getCredentials = async () => ({ client_email: 'a@b' })
+  Object.assign(client.authClient, { getCredentials, sign: () => Promise.reject(new Error(said)) })
+  const signing = gcs({ bucket: 'bucket', client }).sign?.('k', { method: 'GET', expiresIn: 60 })
+  const error = await errorOf(signing as Promise<unknown>)
+  expect([error.code, error.reason]).toEqual(['DENIED', 'PERMISSION'])
+  expect(error.message).toContain('roles/iam.serviceAccountTokenCreator')
+})
+
 describe('hosts', () => {
   it('one that refuses, and one that is unknown, end in UNAVAILABLE within the timeout', async () => {
     for (const endpoint of [`http://127.0.0.1:${await freePort()}`, 'http://no-such-host.invalid']) {
