@@ -64,6 +64,7 @@ export class Bucket {
       throw error
     }
   }
+
   #again<T>({ signal }: ServiceRequest, work: () => Promise<T>): Promise<T> {
     return retrying(work, {
       isTransient: transientWithin(this.settings.timeout),
