@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { compareStrings, HubError, openBlobs } from '@tensorhub/core'
@@ -120,6 +120,16 @@ describe('the folder', () => {
       code: 'INVALID',
       message: expect.stringContaining(file),
     })
+  })
+
+  it('below or at a link that leads nowhere (a disk that is not mounted): UNAVAILABLE, named, rather than tried for ever', async () => {
+    const link = join(await newFolder(), 'disk')
+    await symlink(`${link}-not-mounted`, link)
+    for (const folder of [link, join(link, 'blobs')])
+      await expect(openBlobs(fs({ folder })).open()).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        message: expect.stringContaining(`'${link}'`),
+      })
   })
 
   it('is readable by its owner only', async () => {
