@@ -65,7 +65,9 @@ function ofNetwork(error: SdkError, at: ErrorPlace, where: Where): Verdict {
   if (TLS.test(code))
     return make(
       'UNAVAILABLE',
-      `${host} cannot be trusted (${code}): its certificate, or that of a proxy on the way, is not one this machine accepts; NODE_EXTRA_CA_CERTS names further authorities.`,
+      code === 'EPROTO'
+        ? `No secure connection to ${host}: what answers there does not speak TLS as https wants it. A server without TLS, as Azurite is, has an endpoint of http://.`
+        : `${host} cannot be trusted (${code}): its certificate, or that of a proxy on the way, is not one this machine accepts; NODE_EXTRA_CA_CERTS names further authorities.`,
       { reason: 'TLS' },
     )
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')

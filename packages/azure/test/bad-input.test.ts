@@ -197,6 +197,13 @@ describe('places', () => {
     await tls.close()
   })
 
+  it('https to a server without TLS is told as that, not as a certificate', async () => {
+    const endpoint = server.endpoint.replace('http:', 'https:')
+    const blobs = openBlobs(azure({ ...byKey(server, container), endpoint }))
+    const error = await allFail(blobs, { code: 'UNAVAILABLE', reason: 'TLS', retryable: false }, [server.key])
+    expect(error.message).toMatch(/does not speak TLS.*http:\/\/\.$/)
+  })
+
   it('a sign-in page instead of the store: NOT_THE_STORE, never "nothing there" and never success', async () => {
     const endpoint = proxy.through(server.endpoint)
     for (const probe of [true, false]) {

@@ -156,7 +156,9 @@ function ofConnection({ code, host, message }: ConnectionFailure): MappedError {
     const clock = /CERT_NOT_YET_VALID|CERT_HAS_EXPIRED/.test(code) ? ' Look at the clock of this machine too.' : ''
     return make(
       'UNAVAILABLE',
-      `No secure connection to ${host}: ${message}. Where a proxy of your own signs traffic anew, name its certificate by NODE_EXTRA_CA_CERTS; an emulator without TLS wants http://.${clock}`,
+      code === 'EPROTO'
+        ? `No secure connection to ${host}: what answers there does not speak TLS as https wants it. An emulator without TLS has an endpoint of http://.`
+        : `No secure connection to ${host}: ${message}. Where a proxy of your own signs traffic anew, name its certificate by NODE_EXTRA_CA_CERTS.${clock}`,
       { reason: 'TLS' },
     )
   }

@@ -200,6 +200,13 @@ await serverSuite(
       expect(new URL(own).searchParams.get('keyFile')).toBe(resolve('key.json'))
     })
 
+    it('https to a server without TLS is told as that, not as a certificate', async () => {
+      const endpoint = server.endpoint.replace('http:', 'https:')
+      const error = await errorOf(openBlobs(gcs({ bucket: 'bucket', endpoint })).stat('k'))
+      expect([error.code, error.reason, error.retryable]).toEqual(['UNAVAILABLE', 'TLS', false])
+      expect(error.message).toMatch(/does not speak TLS.*http:\/\/\.$/)
+    })
+
     it('STORAGE_EMULATOR_HOST is followed, without credentials', async () => {
       vi.stubEnv('STORAGE_EMULATOR_HOST', server.endpoint)
       vi.stubEnv('GOOGLE_APPLICATION_CREDENTIALS', '/none')

@@ -48,7 +48,9 @@ export function mapError(error: unknown, at: ErrorPlace, bucket: string): Mapped
     case 'tls':
       return make(
         'UNAVAILABLE',
-        `No secure connection to ${host} (${code}): ${error.message}. Use the name that the certificate has; for an authority of your own set NODE_EXTRA_CA_CERTS.`,
+        code === 'EPROTO'
+          ? `No secure connection to ${host}: what answers there does not speak TLS as https wants it. A server without TLS has an endpoint of http://.`
+          : `No secure connection to ${host} (${code}): ${error.message}. Use the name that the certificate has; for an authority of your own set NODE_EXTRA_CA_CERTS.`,
         { reason: 'TLS' },
       )
     case 'setup':

@@ -295,6 +295,15 @@ await serverSuite(
       await tls.close()
     })
 
+    it('https to a server without TLS is told as that, not as a certificate', async () => {
+      const store = await open({ endpoint: servers.server.endpoint.replace('http:', 'https:') })
+      await expect(store.stat('k')).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        reason: 'TLS',
+        message: expect.stringMatching(/does not speak TLS.*http:\/\/\.$/),
+      })
+    })
+
     it('a server that ignores conditions loses them on open, on parts at the first use', async () => {
       const ok = answer({ status: 200, headers: { etag: '"e"', 'x-amz-request-id': 'R' } })
       const rule = proxy.on(

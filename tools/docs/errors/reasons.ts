@@ -72,7 +72,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   SERVER_VERSION:
     'The server speaks a version of its protocol that the SDK does not. Update the server, or the adapter.',
   SPAWN: 'The machine could not start another process. The attempt does not count.',
-  TLS: "The server's certificate is not trusted. Install the authority, or name the right host.",
+  TLS: "The server's certificate is not trusted, or it does not speak TLS. Install the authority, name the right host, or connect without TLS.",
   TOO_LARGE: 'The value does not fit into one array in memory. Read it in parts: `handle.rows()` or `handle.stream()`.',
   UNKNOWN_SCHEME: 'No adapter knows the scheme of this URL; the message lists those that are known.',
   UNREACHABLE:
