@@ -160,7 +160,7 @@ describe('where a hub is', () => {
     ['gs://bucket', 'name an index too'],
     ['azblob://container', 'name an index too'],
     ['sqlite:///file.db', 'name blobs too'],
-    ['ftp://host/x', 'Unknown scheme'],
+    ['ftp://host/x', "'ftp:' names no whole hub"],
     ['file:folder', 'file:///absolute/folder'],
     ['file://host/folder', 'file:///absolute/folder'],
     ['file:///folder?x=1', 'file:///absolute/folder'],
@@ -170,6 +170,14 @@ describe('where a hub is', () => {
     await expect(TensorHub.connect(url, { projectName: 'p' })).rejects.toMatchObject({
       code: 'INVALID',
       message: expect.stringContaining(hint),
+    })
+  })
+
+  it('two objects are INVALID, and the message says that there is one', async () => {
+    const stores = { index: 'memory:', blobs: 'memory:' }
+    await expect(Reflect.apply(TensorHub.connect, TensorHub, [stores, { projectName: 'p' }])).rejects.toMatchObject({
+      code: 'INVALID',
+      message: expect.stringContaining('connect({ index, blobs, projectName, … })'),
     })
   })
 

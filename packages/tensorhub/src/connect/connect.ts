@@ -21,7 +21,11 @@ export async function connect(first: unknown, second?: ConnectOptions): Promise<
       at,
     })
   if (typeof first === 'object' && second !== undefined)
-    throw new HubError('INVALID', 'connect: an object of options comes last.', { at })
+    throw new HubError(
+      'INVALID',
+      "connect takes one object: put 'index', 'blobs' and the options into it together, connect({ index, blobs, projectName, … }).",
+      { at },
+    )
   const [url, given] = typeof first === 'object' ? [undefined, first as ConnectOptions] : [first, second ?? {}]
   const { target, options } = await resolveSettings(url, given, process.env, process.cwd())
   const projectName = checkProjectName(options.projectName ?? (await defaultProjectName(process.cwd())))

@@ -16,7 +16,7 @@ export interface CommonOptions extends Call {
    * current folder.
    */
   readonly workDir?: string
-  /** Whether an embedded hub frees unused chunks by itself, at most once a day, after a delete. Default true. */
+  /** Whether the hub frees unused chunks by itself, at most once a day, after a delete. Default true for an embedded hub, else false. */
   readonly collect?: boolean
 }
 
@@ -157,8 +157,8 @@ export function targetOf(url: string): Target {
     default:
       throw new HubError(
         'INVALID',
-        `Unknown scheme '${scheme}:'; known are a folder's path, file:, memory:, mongodb:, mongodb+srv:, and as parts sqlite:, s3:, gs:, azblob:.`,
-        { at, path: 'url' },
+        `A URL of '${scheme}:' names no whole hub; a folder's path, file:, memory:, mongodb: and mongodb+srv: do. What names one layer (sqlite:, s3:, gs:, azblob:, a registered scheme) goes into connect({ index: '…', blobs: '…' }).`,
+        { at, path: 'url', reason: 'UNKNOWN_SCHEME' },
       )
   }
 }
