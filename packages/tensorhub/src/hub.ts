@@ -94,14 +94,20 @@ export class TensorHub extends OriginalApi implements AsyncDisposable {
   #closed: Promise<void> | undefined
 
   /**
-   * Opens a hub.
+   * Opens the hub at a place.
    *
-   * @param target A folder (embedded: SQLite and files; made when missing), or a URL (`memory:`, `mongodb://host/db`, `file:///folder`). Default:
-   *   `TENSORHUB_URL`, `TENSORHUB_INDEX` with `TENSORHUB_BLOBS`, `tensorhub.config.{ts,mjs,json}`, else `./.tensorhub`.
+   * @param target A folder (embedded: SQLite and files; made when missing), or a URL (`memory:`, `mongodb://host/db`, `file:///folder`).
+   * @throws INVALID, UNSUPPORTED (newer format, adapter not installed), DENIED, UNAVAILABLE: both stores are reached before it resolves.
+   */
+  static connect(target: string, options?: CommonOptions): Promise<TensorHub>
+  // Last, since of several forms the compiler explains the last: so it names an option that is mistyped, and the one that was meant.
+  /**
+   * Opens the hub that `index` and `blobs` name, or `ip`; without these that of `TENSORHUB_URL`, of `TENSORHUB_INDEX` with `TENSORHUB_BLOBS`, of
+   * `tensorhub.config.{ts,mjs,json}`, else `./.tensorhub`.
+   *
    * @throws INVALID, UNSUPPORTED (newer format, adapter not installed), DENIED, UNAVAILABLE: both stores are reached before it resolves.
    */
   static connect(options?: ConnectOptions): Promise<TensorHub>
-  static connect(target: string, options?: CommonOptions): Promise<TensorHub>
   static async connect(target?: string | ConnectOptions, options?: ConnectOptions): Promise<TensorHub> {
     const { connect } = await import('./connect/connect.ts')
     return new TensorHub(await connect(target, options))
