@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readdir, readFile, realpath, rename, stat, unlink } from 'node:fs/promises'
+import { link, lstat, mkdir, open, readdir, readFile, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { HubError, isHubError, throwIfAborted } from '@tensorhub/core'
 import { checkFormat, FORMAT } from './format-record.ts'
@@ -56,7 +56,7 @@ export async function openEmbeddedFolder(path: string, signal?: AbortSignal): Pr
     await mkdir(hub.work, { recursive: true, mode: 0o700 })
     return hub
   } catch (error) {
-    throw folderError(error, at)
+    throw (await leadsNowhere(error, at)) ?? folderError(error, at)
   }
 }
 
@@ -145,6 +145,26 @@ function parseRecord(text: string, file: string): unknown {
       },
     )
   }
+}
+
+/** The error of a link, in the folder's path or its place, that leads to nothing: a disk that is not mounted. Node names it ENOENT or ENOTDIR. */
+async function leadsNowhere(error: unknown, at: { scheme: string; op: string; target: string }) {
+  const { code, path } = error as NodeJS.ErrnoException
+  if ((code !== 'ENOENT' && code !== 'ENOTDIR') || path === undefined) return undefined
+  const isLink = await lstat(path).then(
+    (info) => info.isSymbolicLink(),
+    () => false,
+  )
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  )
+  if (!isLink || isThere) return undefined
+  return new HubError(
+    'UNAVAILABLE',
+    `The hub folder ${at.target} cannot be made: '${path}' is a link to something that is not there. Mount that disk, or make that folder.`,
+    { at, cause: error },
+  )
 }
 
 function folderError(error: unknown, at: { scheme: string; op: string; target: string }): unknown {

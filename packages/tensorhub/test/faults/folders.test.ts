@@ -68,6 +68,16 @@ describe('a folder that cannot be a hub', () => {
       })
   })
 
+  it('at or below a link that leads nowhere, as to a disk that is not mounted: UNAVAILABLE that names the link', async () => {
+    const link = join(await newFolder(), 'disk')
+    await symlink(`${link}-not-mounted`, link)
+    for (const folder of [link, join(link, 'hub'), join(link, 'deep', 'hub')])
+      await expect(TensorHub.connect(folder)).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        message: expect.stringContaining(`'${link}' is a link`),
+      })
+  })
+
   it('a format record that is damaged: INTEGRITY, and nothing is touched', async () => {
     for (const text of ['', '{', '[]', '{}', '{"format":"1"}', '{"format":0}', 'null']) {
       const folder = await newFolder()
