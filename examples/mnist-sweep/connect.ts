@@ -1,6 +1,6 @@
 import { env } from 'node:process'
 import { fileURLToPath } from 'node:url'
-import { TensorHub } from 'tensorhub'
+import { isHubError, TensorHub } from 'tensorhub'
 import type { HubPlace } from './options.ts'
 import { PROJECT } from './plan.ts'
 
@@ -18,4 +18,9 @@ export function connect(place: HubPlace): Promise<TensorHub> {
 export function environmentOf(place: HubPlace): NodeJS.ProcessEnv {
   if ('index' in place) return { TENSORHUB_URL: '', TENSORHUB_INDEX: place.index, TENSORHUB_BLOBS: place.blobs }
   return place.url === undefined ? {} : { TENSORHUB_URL: place.url, TENSORHUB_INDEX: '', TENSORHUB_BLOBS: '' }
+}
+
+/** What to print of a failure. The message of a hub's error names the place and the way out; only where the hub knows no more than we do does its stack tell something. */
+export function toldOf(error: unknown): unknown {
+  return isHubError(error) && error.code !== 'UNKNOWN' ? `${error.code}: ${error.message}` : error
 }

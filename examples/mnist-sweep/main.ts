@@ -10,7 +10,7 @@ import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { TensorHub } from 'tensorhub'
 import { readDigitsWithBest } from './best-model.ts'
-import { connect } from './connect.ts'
+import { connect, toldOf } from './connect.ts'
 import { type Mnist, readMnist } from './mnist.ts'
 import { readOptions } from './options.ts'
 import { DATASET, nameOf, type Plan, TASK } from './plan.ts'
@@ -115,5 +115,5 @@ try {
 } catch (error) {
   process.exitCode ??= 1
   if (stop.signal.aborted) console.error(`\nStopped: ${(stop.signal.reason as Error).message}. The runners have ended.`)
-  else console.error(error instanceof RunnersLost ? `\n${error.message}` : error)
+  else console.error(error instanceof RunnersLost ? `\n${error.message}` : toldOf(error))
 }

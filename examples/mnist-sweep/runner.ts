@@ -8,7 +8,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { isHubError } from 'tensorhub'
-import { connect } from './connect.ts'
+import { connect, toldOf } from './connect.ts'
 import { HUB_OPTIONS, hubPlace } from './options.ts'
 import { TASK } from './plan.ts'
 
@@ -26,16 +26,19 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 // Only when main.ts started this: its end closes the channel.
 process.on('disconnect', () => stop.abort(new Error('the dispatcher has ended')))
 
-await using hub = await connect(place)
-console.log(`Runner ${process.pid} waits for tasks '${TASK}' in ${hub}`)
 try {
+  await using hub = await connect(place)
+  console.log(`Runner ${process.pid} waits for tasks '${TASK}' in ${hub}`)
   while (!stop.signal.aborted) {
     const outcome = await hub.runTopTask(TASK, { signal: stop.signal })
     if (outcome === false) await wait(IDLE, undefined, { signal: stop.signal })
     else console.log(outcome.task.description, outcome.status, outcome.error?.message ?? outcome.result ?? '')
   }
 } catch (error) {
-  if (!stop.signal.aborted && !isHubError(error, 'ABORTED')) throw error
+  if (!stop.signal.aborted && !isHubError(error, 'ABORTED')) {
+    process.exitCode = 1
+    console.error(toldOf(error))
+  }
 } finally {
   if (process.connected) process.disconnect()
 }

@@ -136,6 +136,14 @@ describe('the demo', { timeout: 300_000 }, () => {
     await runner.exits(0)
   })
 
+  it('ends with 1 when its hub cannot be reached, and says so in one line, as its runners do', async () => {
+    for (const file of ['main.ts', 'runner.ts']) {
+      const program = start(file, '--url', 'mongodb://127.0.0.1:1/hub?timeout=1000')
+      await program.exits(1)
+      expect(program.output).toMatch(/^UNAVAILABLE: MongoDB at 127\.0\.0\.1:1\/hub cannot be reached.*\n$/)
+    }
+  })
+
   it('explains its arguments, and ends with 2 for those that it does not know', async () => {
     const cases = [
       [['--help'], 0, 'npm run demo'],
