@@ -124,6 +124,7 @@ export class Writing {
   /** What became of a write that is aborted while its outcome is open: where it was done, that is told, as it is where the reply comes. @throws `aborted` else. */
   async #doneBefore(aborted: HubError): Promise<ObjectResource> {
     if (this.#ambiguous === undefined || this.#hidden) throw aborted
+    // Not even this can be learnt: then it was aborted, which promises nothing of what was sent before.
     const object = await this.#object(AbortSignal.timeout(LOOK)).catch(() => undefined)
     if (object?.metadata?.[NONCE] !== this.nonce) throw aborted
     return object

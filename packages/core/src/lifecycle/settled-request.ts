@@ -62,7 +62,7 @@ export async function settledRequest<T>(
     reject(abortError(signal))
   }
   const leave = stopOnAbort(signal, () => call.requests, stop)
-  const sending = calls.run(call, () => send(cut.signal)).finally(() => call.end())
+  const sending = calls.run(call, async () => send(cut.signal)).finally(() => call.end())
   try {
     return await Promise.race([stopped, sending])
   } finally {

@@ -188,6 +188,29 @@ it('what is sent later by others, over a connection or in a context that an abor
   expect(await second).toBe('also done')
 })
 
+it('a sender that throws before it gives a promise leaves nothing that an abort could reject', async () => {
+  const stop = new AbortController()
+  const unhandled: unknown[] = []
+  const note = (error: unknown) => unhandled.push(error)
+  process.on('unhandledRejection', note)
+  try {
+    const thrown = new TypeError('no such argument')
+    const sending = settledRequest(
+      stop.signal,
+      () => 'host',
+      () => {
+        throw thrown
+      },
+    )
+    await expect(sending).rejects.toBe(thrown)
+    stop.abort('enough')
+    await delay(20)
+    expect(unhandled).toEqual([])
+  } finally {
+    process.off('unhandledRejection', note)
+  }
+})
+
 it('without a signal none is given', async () => {
   expect(
     await settledRequest(
